@@ -1,0 +1,125 @@
+"""The command line: the table of jobs as sub-commands. The only place that reads sys.argv.
+
+Knows words and exit codes; does not know what a job does. torch is imported by the job that needs it.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ganatomy.core import __version__
+from ganatomy.core.errors import GanatomyError, SettingsError, nearest
+from ganatomy.core.progress import say
+from ganatomy.core.settings import add_flags, flat, from_flat, read_file
+
+
+@dataclass(frozen=True)
+class Job:
+    """A sub-command: the module in jobs/ with its settings class, its positional words, and its line in --help."""
+
+    verb: str
+    settings: str
+    positional: tuple[str, ...]
+    line: str
+    then: str = ""  # the next command
+
+
+JOBS = (
+    Job("inspect", "Inspect", ("data",), "what is in a cohort, and how it will be split", "augment {data} -o RUN"),
+    Job("augment", "Augment", ("data",), "the whole job: train, generate, check, prove, report"),
+    Job("train", "Train", ("task", "data"), "split by patient and train a generator", "generate {run}"),
+    Job("generate", "Generate", ("run",), "make synthetic images, by default to balance the classes", "check {run}"),
+    Job("check", "Check", ("run",), "compare the synthetic images with real ones", "prove {run}"),
+    Job("prove", "Prove", ("run",), "try them on a classifier against untouched real patients", "report {run}"),
+    Job("report", "Report", ("run",), "write the report of a run"),
+)
+
+EXIT_CODES = (
+    "exit codes: 0 done, 2 the input or the words are wrong, 3 a verdict named in --fail-on, 130 interrupted, 1 a bug"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one sentence instead of a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message}; see {self.prog} --help")
+
+
+def parser(verb: str | None) -> Parser:
+    """The parser of all verbs; only the one that is asked for is filled in, so that --help stays quick."""
+    top = Parser(
+        prog="ganatomy",
+        description="Balance a scarce medical imaging cohort with a GAN, and learn what it is worth.",
+        epilog=EXIT_CODES,
+    )
+    top.add_argument("--version", action="version", version=f"ganatomy {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+    for job in JOBS:
+        sub = verbs.add_parser(
+            job.verb,
+            help=job.line,
+            description=f"{job.line[0].upper()}{job.line[1:]}.",
+            epilog=EXIT_CODES,
+            allow_abbrev=False,
+        )
+        if job.verb == verb:
+            add_flags(sub, settings_class(job), job.positional)
+            sub.add_argument(
+                "--settings",
+                type=Path,
+                metavar="FILE",
+                help="read settings from a .json or .toml file; flags win over it",
+            )
+    return top
+
+
+def settings_class(job: Job) -> Any:
+    """The settings class of a job; imports the job's module."""
+    return getattr(importlib.import_module(f"ganatomy.jobs.{job.verb}"), job.settings)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except GanatomyError as error:
+        print(f"ganatomy: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ganatomy: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+
+
+def _run(words: Sequence[str]) -> int:
+    verbs = [job.verb for job in JOBS]
+    if words and not words[0].startswith("-") and words[0] not in verbs:
+        raise SettingsError(f"there is no command '{words[0]}'; {nearest(words[0], verbs)}")
+    job = next((job for job in JOBS if words and job.verb == words[0]), None)
+    top = parser(job.verb if job else None)
+    args, unknown = top.parse_known_args(words)
+    assert job is not None  # argparse has left by itself for --help and for no verb
+    cls = settings_class(job)
+    names = [name for name, _, _ in flat(cls)]
+    if unknown:
+        word = unknown[0].split("=")[0]
+        flags = ["--" + name.replace("_", "-") for name in names]
+        hint = nearest(word, flags) if word.startswith("-") else f"see ganatomy {job.verb} --help"
+        raise SettingsError(f"ganatomy {job.verb} does not know '{word}'; {hint}")
+    module = importlib.import_module(f"ganatomy.jobs.{job.verb}")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    preset = module.changes_of(given["preset"]) if "preset" in given else {}
+    settings = from_flat(cls(), {**preset, **(read_file(args.settings) if args.settings else {}), **given})
+    module.run(settings)
+    if job.then:
+        values = {
+            "run": getattr(settings, "run", None) or getattr(settings, "out", None),
+            "data": getattr(settings, "data", ""),
+        }
+        say(f"next: ganatomy {job.then.format(**values)}")
+    return 0

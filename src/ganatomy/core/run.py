@@ -1,0 +1,146 @@
+"""The run folder: stages that finish by writing done.json last, and files that are never half-written.
+
+RUN/data  RUN/train  RUN/synthetic  RUN/check  RUN/prove are stages; RUN itself is the report's.
+done.json of a stage records the job, its settings, the hashes of what it read and of what it wrote, and the
+version. A stage runs again only if one of the first three changed. Knows files and hashes, not their meaning.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganatomy.core.errors import InputError, RunError
+from ganatomy.core.settings import difference
+
+FORMAT = 1  # of the files in a run folder; a run of a newer format is refused, one of an older is made again
+STAGES = ("data", "train", "synthetic", "check", "prove", "")
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all; makes its folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            part.write_bytes(content)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; give another folder with -o") from None
+    return path
+
+
+def write_text(path: Path, content: str) -> Path:
+    """`write_bytes` for text."""
+    return write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """`write_bytes` for JSON, in a form a person can read."""
+    return write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run; RunError in words where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except OSError:
+        raise RunError(f"there is no {path}; run the stage that writes it first") from None
+    except ValueError:
+        raise RunError(f"{path} is damaged; remove its folder and run the stage again") from None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage: made now, or found done; and its folder."""
+
+    folder: Path
+    made: bool
+
+
+def stage(
+    folder: Path,
+    job: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Path | str],
+    work: Callable[[], Iterable[Path]],
+    *,
+    overwrite: bool = False,
+    clear: Iterable[str] = ("*",),
+) -> Outcome:
+    """Run `work` in `folder` unless it is done, and write done.json last.
+
+    settings: the record that decides the result; a finished or begun stage with another record is refused
+    inputs: name -> file (hashed here) or a text that stands for one; a change makes the stage run anew
+    work: does the job and returns the files that are its result; it finds its own half-done files if it can go on
+    clear: patterns of what to remove in `folder` before the work starts anew
+    """
+    from ganatomy.core import __version__
+
+    read = {name: file_hash(value) if isinstance(value, Path) else value for name, value in inputs.items()}
+    now = {"job": job, "format": FORMAT, "version": __version__, "settings": dict(settings), "inputs": read}
+    done, begun = folder / "done.json", folder / "begun.json"
+    old = read_json(done) if done.exists() else read_json(begun) if begun.exists() else None
+    if old is not None and not overwrite:
+        _same_settings(folder, old, now)
+        if done.exists() and old["inputs"] == read and all((folder / name).exists() for name in old["outputs"]):
+            return Outcome(folder, made=False)
+    goes_on = old is not None and not done.exists() and not overwrite and old["inputs"] == read
+    if not goes_on:
+        for name in (done, begun):
+            name.unlink(missing_ok=True)
+        if old is not None:
+            _clear(folder, clear)
+    write_json(begun, now)
+    outputs = {path.relative_to(folder).as_posix(): file_hash(path) for path in work()}
+    write_json(done, {**now, "outputs": dict(sorted(outputs.items()))})
+    begun.unlink(missing_ok=True)
+    return Outcome(folder, made=True)
+
+
+def _same_settings(folder: Path, old: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if old.get("format", 0) > FORMAT:
+        raise RunError(
+            f"{folder} was made by ganatomy {old.get('version')}, which is newer; install that version to go on"
+        )
+    changed = difference(old.get("settings", {}), now["settings"])
+    if old.get("job") != now["job"]:
+        raise RunError(
+            f"{folder} holds the result of '{old.get('job')}', not of '{now['job']}'; give another folder with -o"
+        )
+    if changed:
+        raise RunError(
+            f"{folder} was made with other settings ({', '.join(changed[:4])}{', ...' if len(changed) > 4 else ''}); "
+            "give another folder with -o, or add --overwrite to make it anew"
+        )
+
+
+def _clear(folder: Path, patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def finished(run: Path, name: str) -> Path:
+    """The folder of a finished stage of a run; RunError that says what to run first."""
+    folder = run / name
+    verb = {"data": "train", "synthetic": "generate", "": "report"}.get(name, name)
+    if not run.is_dir():
+        raise RunError(f"there is no run folder {run}; make one with: ganatomy augment DATA -o {run}")
+    if not (folder / "done.json").exists():
+        raise RunError(
+            f"{run} has no finished '{name}' stage; run first: ganatomy {verb}{' synthesis DATA -o' if verb == 'train' else ''} {run}"
+        )
+    return folder

@@ -1,0 +1,217 @@
+"""check RUN: how near the synthetic images are to real ones they were not made from, class by class.
+
+Opens the roles train, select (only to be left out) and holdout; the role test stays closed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ganatomy.core.cohort import HOLDOUT, TRAIN, Cohort, read_manifest
+from ganatomy.core.errors import SettingsError
+from ganatomy.core.finding import NOT_COMPUTED, Finding, write_findings
+from ganatomy.core.picture import Picture, beside, display, grid, write_pictures, write_png
+from ganatomy.core.progress import progress, say
+from ganatomy.core.run import finished, read_json, stage, write_text
+from ganatomy.core.seed import rng
+from ganatomy.core.settings import Settings, convert, option, record
+from ganatomy.data.augment import Symmetry
+from ganatomy.data.intensity import Intensity
+from ganatomy.data.read import pixels
+from ganatomy.generate import load_generator
+from ganatomy.integrity.copying import closest, copying_findings, mirror_thumbnails, thumbnails
+from ganatomy.integrity.coverage import coverage_findings
+from ganatomy.integrity.features import Features, undefined_findings
+from ganatomy.integrity.frechet import frechet_findings
+from ganatomy.integrity.marginals import marginal_findings, marginal_table
+from ganatomy.radiomics.extract import extract
+from ganatomy.utility.classifiers import Network, embedding, fit
+
+SHOWN = 40  # images a side in a grid
+PAIRS = 8  # closest pairs drawn
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Measures(Settings):
+    """What is measured on an image, in check and prove alike."""
+
+    bin_width: float | None = option(
+        None, "width of a grey level for texture features, in the images' units; not given: 1/32 of the window"
+    )
+    background: float | None = option(None, "only pixels above this value are measured (not given: the whole image)")
+
+
+@dataclass(frozen=True)
+class Check(Settings):
+    """Compare the synthetic images of a run with real ones."""
+
+    run: Path = option(Path("run"), "run folder with trained weights and synthetic images", local=True)
+    overwrite: bool = option(False, "make the stage anew even if it was made with other settings", local=True)
+    check_seed: int = option(0, "seed of resampling, and of the embedding")
+    resamples: int = option(200, "resamples behind each interval")
+    measures: Measures = Measures()
+    network: Network = Network()
+
+
+def run(settings: Check) -> Path:
+    """The stage RUN/check."""
+    manifest = finished(settings.run, "data") / "manifest.csv"
+    weights = finished(settings.run, "train") / "generator.safetensors"
+    made = finished(settings.run, "synthetic") / "manifest.csv"
+    target = settings.run / "check"
+
+    def work() -> list[Path]:
+        symmetry = trained_symmetry(settings.run)
+        return compare(
+            read_manifest(manifest), read_manifest(made), load_generator(weights).intensity, symmetry, settings, target
+        )
+
+    inputs = {"manifest": manifest, "weights": weights, "synthetic": made}
+    outcome = stage(target, "check", record(settings), inputs, work, overwrite=settings.overwrite)
+    say(f"check: {'compared' if outcome.made else 'nothing to do, it is done'} ({target})")
+    return target
+
+
+def trained_symmetry(run: Path) -> Symmetry:
+    """The symmetries that the run's training was told of: they hold for classifiers too."""
+    values = read_json(run / "train" / "settings.json")["symmetry"]
+    return Symmetry(**{key: convert(key, bool, value) for key, value in values.items()})
+
+
+def measure(values: np.ndarray, intensity: Intensity, measures: Measures) -> pd.DataFrame:
+    """Radiomics features of images (n, C, H, W), one row per image."""
+    width = measures.bin_width if measures.bin_width is not None else (intensity.high - intensity.low) / 32
+    if width <= 0:
+        raise SettingsError(f"--bin-width needs a number above 0, not {width:g}")
+    return extract(values, bin_width=width, background=measures.background)
+
+
+def compare(
+    real: Cohort, synthetic: Cohort, intensity: Intensity, symmetry: Symmetry, settings: Check, target: Path
+) -> list[Path]:
+    """Every gate for every class that has synthetic images; features, findings and pictures in `target`."""
+    sets = {TRAIN: real.where(TRAIN), HOLDOUT: real.where(HOLDOUT), SYNTHETIC: synthetic}
+    values = {name: pixels(cohort) for name, cohort in sets.items()}
+    # real images pass the window the network saw, so that no gate mistakes clipping for a difference
+    for name in (TRAIN, HOLDOUT):
+        values[name] = intensity.decode(intensity.encode(values[name]))
+    scaled = {name: intensity.encode(stack) for name, stack in values.items()}
+    tables = {name: measure(stack, intensity, settings.measures) for name, stack in values.items()}
+
+    learned = sets[TRAIN]
+    net = fit(
+        scaled[TRAIN],
+        learned.codes,
+        class_weights(learned),
+        len(learned.classes),
+        True,
+        symmetry,
+        settings.network,
+        settings.check_seed,
+    )
+    embedded = {name: embedding(net, stack) for name, stack in scaled.items()}
+    deviation = values[TRAIN].astype(np.float64).std((0, 2, 3))
+    small = {name: thumbnails(stack, np.maximum(deviation, 1e-9)) for name, stack in values.items()}
+
+    findings: list[Finding] = []
+    marginals: list[pd.DataFrame] = []
+    pictures: list[Picture] = []
+    with progress("check", len(real.classes)) as advance:
+        for label in real.classes:
+            rows = {name: [i for i, own in enumerate(cohort.labels) if own == label] for name, cohort in sets.items()}
+            if not rows[SYNTHETIC]:
+                note = "no synthetic image of this class was made, and none is needed to balance"
+                findings.append(Finding("fidelity", "all gates", label, state=NOT_COMPUTED, note=note))
+                advance(1)
+                continue
+
+            def spaces(
+                of: dict[str, np.ndarray], names: list[str], rows: dict[str, list[int]] = rows
+            ) -> tuple[Features, Features, Features]:
+                people = {name: tuple(np.array(sets[name].patients)[rows[name]]) for name in (TRAIN, HOLDOUT)}
+
+                def table(name: str) -> Features:
+                    return Features(of[name][rows[name]], tuple(names), people.get(name, ()))
+
+                return table(TRAIN), table(HOLDOUT), table(SYNTHETIC)
+
+            radiomics = spaces({name: table.to_numpy() for name, table in tables.items()}, list(tables[TRAIN].columns))
+            seen = spaces(embedded, [str(i) for i in range(embedded[TRAIN].shape[1])])
+            vectors = spaces(small, [str(i) for i in range(small[TRAIN].shape[1])])
+            seed, n = settings.check_seed, settings.resamples
+            findings += undefined_findings(label, *radiomics)
+            findings += frechet_findings("radiomics", label, *radiomics, seed, n)
+            findings += frechet_findings("classifier", label, *seen, seed, n)
+            findings += coverage_findings("radiomics", label, *radiomics, seed, n)
+            findings += copying_findings("pixels", label, *vectors, seed, mirror_thumbnails)
+            findings += copying_findings("classifier", label, *seen, seed)
+            findings += marginal_findings("radiomics", label, *radiomics, seed)
+            marginals.append(marginal_table(label, *radiomics, seed).assign(**{"class": label}))
+
+            shown = {name: display(values[name][own], intensity.low, intensity.high) for name, own in rows.items()}
+            pictures += draw(label, shown, small, rows, seed, target, len(pictures))
+            advance(1)
+    features = pd.concat(
+        [
+            pd.DataFrame(
+                {"set": name, "class": c.labels, "patient": c.column("patient"), "path": c.column("path")}
+            ).join(tables[name])
+            for name, c in sets.items()
+        ]
+    )
+    return [
+        *(target / picture.file for picture in pictures),
+        write_pictures(target, pictures),
+        write_text(target / "features.csv", features.to_csv(index=False, float_format="%.9g", lineterminator="\n")),
+        write_text(
+            target / "marginals.csv", pd.concat(marginals).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        ),
+        write_findings(target / "findings.json", findings),
+    ]
+
+
+def class_weights(cohort: Cohort) -> list[float]:
+    """n / (K n_c) for each image: every class weighs the same."""
+    counts = cohort.counts
+    return [len(cohort) / (len(counts) * counts[label]) for label in cohort.labels]
+
+
+def draw(
+    label: str,
+    shown: dict[str, np.ndarray],
+    small: dict[str, np.ndarray],
+    rows: dict[str, list[int]],
+    seed: int,
+    target: Path,
+    number: int,
+) -> list[Picture]:
+    """Real and synthetic side by side, and the closest pairs. shown: (n, H, W, 3) per set; number: for file names."""
+    real = np.concatenate([shown[TRAIN], shown[HOLDOUT]])
+    most = min(SHOWN, len(real), len(shown[SYNTHETIC]))
+
+    def some(name: str, images: np.ndarray) -> np.ndarray:
+        return grid(images[rng(seed, "shown", name, label).permutation(len(images))[:most]], 8)
+
+    sides, pairs = f"grid-{number // 2}.png", f"pairs-{number // 2}.png"
+    write_png(target / sides, beside(some("real", real), some(SYNTHETIC, shown[SYNTHETIC])), 1000)
+    made, learned, distance = closest(
+        small[TRAIN][rows[TRAIN]], small[SYNTHETIC][rows[SYNTHETIC]], PAIRS, mirror_thumbnails
+    )
+    two = np.concatenate([shown[SYNTHETIC][made], shown[TRAIN][learned]])
+    write_png(target / pairs, grid(two, len(made), gap=2))
+    return [
+        Picture(
+            sides,
+            f"{label}: real (left), synthetic (right)",
+            f"{most} real images of train and holdout, {most} synthetic ones, drawn at random.",
+        ),
+        Picture(
+            pairs,
+            f"{label}: closest pairs",
+            f"Above, the synthetic images nearest to a training image; below, that training image. Root mean squared difference of "
+            f"16 x 16 thumbnails, in standard deviations: {', '.join(f'{d:.2f}' for d in distance)}. Mirror images count as near.",
+        ),
+    ]

@@ -1,0 +1,112 @@
+"""generate RUN: images from trained weights, by default as many as balance the training role's classes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from ganatomy.core.cohort import TRAIN, Cohort, read_manifest, write_manifest
+from ganatomy.core.errors import SettingsError, nearest
+from ganatomy.core.progress import progress, say
+from ganatomy.core.run import finished, stage, write_bytes
+from ganatomy.core.settings import Settings, option, record
+from ganatomy.data.read import hashed
+from ganatomy.data.write import npz_bytes, storage, write_png
+from ganatomy.generate import Trained, load_generator
+
+
+@dataclass(frozen=True)
+class Generate(Settings):
+    """Make synthetic images from the weights of a run."""
+
+    run: Path = option(Path("run"), "run folder that holds trained weights", local=True)
+    out: Path | None = option(None, "folder for the images (not given: RUN/synthetic)", local=True)
+    overwrite: bool = option(False, "make the images anew even if they were made with other settings", local=True)
+    counts: str = option("balance", "images per class: balance, a number for every class, or a=50,b=200")
+    first_seed: int = option(0, "seed of the first image of each class; the next has the next seed")
+    format: Literal["png", "npz"] = option("png", "png (8 or 16 bit, as the training images) or one npz")
+
+
+def run(settings: Generate) -> Path:
+    """The stage RUN/synthetic, or another folder."""
+    weights = finished(settings.run, "train") / "generator.safetensors"
+    manifest = finished(settings.run, "data") / "manifest.csv"
+    target = settings.out or settings.run / "synthetic"
+
+    def work() -> list[Path]:
+        trained = load_generator(weights)
+        wanted = parse_counts(settings.counts, read_manifest(manifest).where(TRAIN).counts)
+        return make(trained, wanted, settings, target)
+
+    inputs = {"weights": weights, "manifest": manifest}
+    outcome = stage(target, "generate", record(settings), inputs, work, overwrite=settings.overwrite)
+    say(f"generate: {'made' if outcome.made else 'nothing to do, it is done'} ({target})")
+    return target
+
+
+def parse_counts(words: str, learned: dict[str, int]) -> dict[str, int]:
+    """Images wanted per class. learned: images of each class in the training role."""
+    if words == "balance":
+        return {label: max(learned.values()) - count for label, count in learned.items()}
+    if words.isdigit():
+        return dict.fromkeys(learned, int(words))
+    wanted = dict.fromkeys(learned, 0)
+    for part in words.split(","):
+        label, _, number = part.rpartition("=")
+        if label not in learned:
+            raise SettingsError(f"--counts '{words}': there is no class '{label}'; {nearest(label, learned)}")
+        if not number.isdigit():
+            raise SettingsError(f"--counts '{words}': '{number}' is not a number of images; write {label}=50")
+        wanted[label] = int(number)
+    return wanted
+
+
+def folder_name(label: str) -> str:
+    """A class as a folder name: what a path cannot hold is percent-encoded, so that no two classes share one."""
+    name = quote(label, safe=" ()+-_,")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
+def make(trained: Trained, wanted: dict[str, int], settings: Generate, target: Path) -> list[Path]:
+    """Generate, write every file, then the manifest."""
+    labels = [label for label, count in wanted.items() for _ in range(count)]
+    seeds = [settings.first_seed + i for count in wanted.values() for i in range(count)]
+    if not labels:
+        raise SettingsError(
+            f"--counts {settings.counts} asks for no image: the classes are balanced; give a number instead"
+        )
+    low, high = trained.intensity.low, trained.intensity.high
+    slope, intercept = storage(trained.intensity.dtype, low, high)
+    npz = settings.format == "npz"
+    if npz:
+        slope, intercept = 1.0, 0.0
+    paths = [
+        f"images.npz#images/{i}" if npz else f"{folder_name(c)}/{s:06d}.png"
+        for i, (c, s) in enumerate(zip(labels, seeds, strict=True))
+    ]
+    with progress("generate", len(labels)) as advance:
+        values = trained.images(labels, seeds, lambda n: advance(n))
+    if npz:
+        write_bytes(
+            target / "images.npz", npz_bytes({"images": np.moveaxis(values, 1, -1), "labels": np.asarray(labels)})
+        )
+    else:
+        for path, label, seed, one in zip(paths, labels, seeds, values, strict=True):
+            mark = {
+                "Synthetic": "YES",
+                "Software": "ganatomy",
+                "Class": label,
+                "Seed": str(seed),
+                "Weights": trained.sha256,
+            }
+            write_png(target / path, one, slope, intercept, mark)
+    table = pd.DataFrame(
+        {"path": paths, "class": labels, "unit": trained.header["unit"], "spacing": trained.header["spacing"]}
+    )
+    table = table.assign(slope=f"{slope:.9g}", intercept=f"{intercept:.9g}")
+    cohort = hashed(Cohort(table, str(target)), values)
+    table = cohort.table.assign(seed=seeds, weights=trained.sha256)
+    return [write_manifest(Cohort(table), target / "manifest.csv")]

@@ -1,0 +1,1 @@
+"""F2: pure functions of tensors, each with its formula and its source."""

@@ -1,0 +1,1 @@
+"""F2: images and regions -> a table of features."""

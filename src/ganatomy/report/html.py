@@ -1,0 +1,349 @@
+"""A run folder as one page and one JSON record. Knows what goes on the page; the template knows where.
+
+The page needs no network and no script, and the same run gives the same bytes wherever it lies.
+"""
+
+import base64
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ganatomy.core import __version__
+from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS, Finding
+from ganatomy.core.verdict import DO_NOT_USE, FORBIDDING, GAIN, NO_GAIN, UNDECIDED, USE, Verdict, decide
+from ganatomy.report import charts, words
+from ganatomy.report.read import MADE_BY, Part, Picture, Protocol, Run, Stage, read_run, roles_of
+
+HERE = Path(__file__).parent
+FORMAT = 1  # of report.json
+
+ICONS = {PASS: "tick", FAIL: "cross", INCONCLUSIVE: "query", NOT_COMPUTED: "dash"}
+SEALS = {DO_NOT_USE: "cross", USE: "tick", NO_GAIN: "dash", UNDECIDED: "query"}
+FIRST = (FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS)  # what a reader must see comes first
+SHOWN = 12  # passed findings of one gate that are shown unfolded
+PANELS = 24  # distributions drawn, about; more classes means fewer features
+
+View = dict[str, Any]
+
+
+def render(run: Path) -> tuple[str, View]:
+    """The page and the record of a run folder; RunError where there is none."""
+    found = read_run(run)
+    return page(found), record(found)
+
+
+def page(run: Run) -> str:
+    """The HTML page of a run."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=words, icons=ICONS)
+    environment.filters["written"] = lambda value: json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    verdict = decide(run.findings)
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # our own file
+        verdict=verdict,
+        seal=SEALS[verdict.word],
+        tone=verdict.word.split()[0],
+        sentence=_halves(verdict),
+        limits=_limits(run, verdict),
+        cautions=cautions(run),
+        gates=_gates(run),
+        roles=roles_of(run.facts.value) if run.facts.value else [],
+        grids=[_picture(p) for p in run.pictures.value or () if not p.pairs],
+        pairs=[_picture(p) for p in run.pictures.value or () if p.pairs],
+        samples=[_picture(p) for p in run.samples.value or ()],
+        features=_features(run),
+        trials=_trials(run),
+        curves=_curves(run),
+        commands=_commands(run.stages),
+        version=__version__,
+    )
+
+
+def record(run: Run) -> View:
+    """What report.json holds: the verdict, every finding, what they rest on. No NaN, no time, no place."""
+    verdict = decide(run.findings)
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "verdict": asdict(verdict),
+        "cautions": cautions(run),
+        "cohort": asdict(run.facts.value) if run.facts.value else None,
+        "synthetic": dict(run.made.value) if run.made.value else None,
+        "findings": [asdict(finding) for finding in run.findings],
+        "protocol": asdict(run.protocol.value) if run.protocol.value else None,
+        "scores": _rows(run.scores),
+        "differences": _rows(run.differences),
+        "features": _chosen(run),
+        "gaps": {name: part.gap for name, part in sorted(vars(run).items()) if isinstance(part, Part) and part.gap},
+        "stages": {name: {**asdict(stage), "done": stage.done} for name, stage in run.stages.items()},
+    }
+
+
+def cautions(run: Run) -> list[str]:
+    """What a reader must know beside the verdict: gates without answer, unknown patients, changed files."""
+    out = []
+    if not any(finding.gate == "copying" for finding in run.findings):
+        out.append(f"Whether images were copied has not been tested ({MADE_BY['check']}).")
+    for f in run.findings:
+        if f.gate in FORBIDDING and f.state in (INCONCLUSIVE, NOT_COMPUTED):
+            about = f" ({f.subject})" if f.subject else ""
+            out.append(f"{words.title(f.gate)}{about} could not be settled: {f.note}.")
+    facts = run.facts.value
+    if facts and not facts.patients_known:
+        out.append("The patients are unknown: leakage of a patient from training into the test could not be excluded.")
+    if facts and facts.duplicates_across:
+        found = words.count(facts.duplicates_across, "image")
+        out.append(f"{found} lay in more than one role as an exact duplicate.")
+    return out + [f"{sentence}." for sentence in run.altered]
+
+
+def _halves(verdict: Verdict) -> tuple[str, str]:
+    """The verdict's sentence as its word and its reason; together they are the sentence."""
+    word, _, reason = verdict.sentence.partition(":")
+    return word, reason.strip()
+
+
+def _limits(run: Run, verdict: Verdict) -> list[View]:
+    """The limits, each with the finding behind it."""
+    known = {f"{f.name} ({f.subject})" if f.subject else f.name: f for f in run.findings if f.state == FAIL}
+    return [{"name": name, "finding": known.get(name)} for name in verdict.limits]
+
+
+def _gates(run: Run) -> list[View]:
+    """The gates in the order of the page, each with question, counts and findings, worst first."""
+    found: dict[str, list[Finding]] = {}
+    for finding in run.findings:
+        found.setdefault(finding.gate, []).append(finding)
+    expected = {gate: part.gap for gate, part in (("copying", run.integrity), ("utility", run.utility)) if part.gap}
+    order = [gate for gate in words.QUESTIONS if gate in found or gate in expected]
+    out = []
+    for gate in order + sorted(set(found) - set(order)):
+        findings = sorted(found.get(gate, []), key=lambda finding: FIRST.index(finding.state))
+        passed = [finding for finding in findings if finding.state == PASS]
+        fold = passed[SHOWN:]
+        out.append(
+            {
+                "name": words.title(gate),
+                "question": words.QUESTIONS.get(gate, ""),
+                "gap": expected.get(gate, ""),
+                "counts": [(state, n) for state in FIRST if (n := sum(f.state == state for f in findings))],
+                "shown": findings[: len(findings) - len(fold)],
+                "folded": fold,
+            }
+        )
+    return out
+
+
+def _picture(picture: Picture) -> View:
+    """A picture as a data URI; small ones are enlarged by a whole factor, pixels kept."""
+    times = max(1, min(4, 480 // picture.width))
+    return {
+        "title": picture.title,
+        "caption": picture.caption,
+        "width": picture.width * times,
+        "height": picture.height * times,
+        "enlarged": times > 1,
+        "wide": picture.width * times > 520,
+        "uri": "data:image/png;base64," + base64.b64encode(picture.data).decode("ascii"),
+    }
+
+
+def _chosen(run: Run) -> list[str]:
+    """The features drawn: the plain ones, then those in which real and synthetic differ most."""
+    table = run.features.value
+    if table is None:
+        return []
+    plain = charts.basic(table)
+    most = min(8, max(4, PANELS // max(1, table["class"].nunique()) - len(plain)))
+    worst = charts.differing(table, most)
+    return [*plain, *(name for name in worst if name not in plain)]
+
+
+def _features(run: Run) -> list[View]:
+    table = run.features.value
+    out = []
+    for name in _chosen(run):
+        assert table is not None
+        low, high = charts.limits(table[name].quantile([0.01, 0.99], interpolation="nearest"))
+        text, family = words.feature(name)
+        panels = []
+        for label in sorted(set(table["class"])):
+            rows = table[table["class"] == label]
+            panels.append((label, charts.distribution(rows, name, low, high, f"{text}, {label}")))
+        out.append({"name": name, "words": text, "family": family, "panels": panels})
+    return out
+
+
+def _trials(run: Run) -> list[View]:
+    """One table per classifier and metric, the primary endpoint first."""
+    protocol, scores, differences = run.protocol.value, run.scores.value, run.differences.value
+    if protocol is None or scores is None or differences is None:
+        return []
+    pairs = sorted({(c, m) for c, m in zip(scores["classifier"], scores["metric"], strict=True)})
+    primary = (protocol.classifier, protocol.metric)
+    ordered = [pair for pair in [primary] if pair in pairs] + [pair for pair in pairs if pair != primary]
+    deciding = next((f.subject for f in run.findings if f.gate == "utility" and f.name == GAIN), "")
+    return [
+        _trial(
+            protocol,
+            scores[(scores["classifier"] == classifier) & (scores["metric"] == metric)],
+            differences[(differences["classifier"] == classifier) & (differences["metric"] == metric)],
+            classifier=classifier,
+            metric=metric,
+            deciding=deciding if (classifier, metric) == primary else "",
+        )
+        for classifier, metric in ordered
+    ]
+
+
+def _trial(
+    protocol: Protocol,
+    scores: pd.DataFrame,
+    differences: pd.DataFrame,
+    *,
+    classifier: str,
+    metric: str,
+    deciding: str,
+) -> View:
+    """The forest plot of one classifier and metric, from their rows; `deciding` is an arm or none."""
+    primary = (classifier, metric) == (protocol.classifier, protocol.metric)
+    levels, changes = _by_arm(scores), _by_arm(differences[differences["against"] == protocol.control])
+    arms = [*protocol.arms, *sorted(set(levels) - set(protocol.arms))]
+    marks = {"zero": 0.0, "margin": -protocol.margin}
+    level_scale = charts.limits([x for triple in levels.values() for x in triple if x is not None], 0.06)
+    change_scale = charts.limits(
+        [*marks.values(), *(x for triple in changes.values() for x in triple if x is not None)], 0.06
+    )
+    none: charts.Triple = (None, None, None)
+    rows = [
+        {
+            "arm": arm,
+            "control": arm == protocol.control,
+            "decides": bool(deciding) and arm == deciding,
+            "definition": protocol.definitions.get(arm, ""),
+            "level": words.interval(*levels.get(arm, none)),
+            "level_strip": charts.strip(levels.get(arm, none), level_scale, {}, f"{arm}, {words.term(metric)}"),
+            "change": words.interval(*changes.get(arm, none), sign=True),
+            "change_strip": charts.strip(
+                changes.get(arm, none), change_scale, marks, f"{arm} minus {protocol.control}"
+            ),
+        }
+        for arm in arms
+    ]
+    return {
+        "classifier": classifier,
+        "metric": metric,
+        "primary": primary,
+        "rows": rows,
+        "level_axis": charts.scale_axis(level_scale, {}),
+        "change_axis": charts.scale_axis(change_scale, marks, sign=True),
+    }
+
+
+def _by_arm(table: pd.DataFrame) -> dict[str, charts.Triple]:
+    return {row["arm"]: (row["value"], row["low"], row["high"]) for row in _plain(table)}
+
+
+def _plain(table: pd.DataFrame) -> list[View]:
+    """Rows of a table with None where there is no number."""
+    return [
+        {str(key): None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _rows(part: Part[pd.DataFrame]) -> list[View]:
+    return [] if part.value is None else _plain(part.value)
+
+
+def _curves(run: Run) -> list[View]:
+    """A panel per logged number: losses first, then what the augmentation did per class."""
+    log = run.log.value
+    if log is None:
+        return []
+    groups: list[tuple[str, str, tuple[float, float] | None, list[str]]] = [
+        (
+            "Losses",
+            "Two networks work against each other, so losses need not fall. "
+            "Look for jumps and for drifts that do not end.",
+            None,
+            [],
+        ),
+        (
+            "Augmentation",
+            "The chance that an image is augmented before the discriminator sees it, set per class.",
+            (0.0, 1.0),
+            [],
+        ),
+        (
+            "Discriminator's sign",
+            "How surely the discriminator tells training images for real. "
+            "Values that stay near 1 mean that it knows them by heart.",
+            (-1.0, 1.0),
+            [],
+        ),
+    ]
+    for name in sorted(column for column in log.columns if column not in ("step", "images", "lr")):
+        where = 1 if name.startswith("augment.") else 2 if ".sign." in name else 0
+        groups[where][3].append(name)
+    return [
+        {
+            "name": title,
+            "about": about,
+            "panels": [
+                (_curve_name(name), charts.curve(log["step"].tolist(), log[name].tolist(), bounds, name))
+                for name in names
+            ],
+        }
+        for title, about, bounds, names in groups
+        if names
+    ]
+
+
+def _curve_name(name: str) -> str:
+    """The class where a curve belongs to one; `D: logistic` otherwise."""
+    if name.startswith("augment."):
+        return name.removeprefix("augment.")
+    net, _, rest = name.partition(".")
+    who = {"D": "Discriminator", "G": "Generator"}.get(net, net)
+    return rest.removeprefix("sign.") if rest.startswith("sign.") else f"{who}: {words.term(rest)}" if rest else name
+
+
+def _commands(stages: Mapping[str, Stage]) -> str:
+    """The commands of the chain with every setting, so that later defaults change nothing."""
+    out = []
+    data, train = stages["data"], stages["train"]
+    if train.done or data.done:
+        settings = {**words.flat(data.settings), **words.flat(train.settings)}
+        task, cohort = settings.pop("task", "synthesis"), settings.pop("data", "DATA")
+        start = [
+            "ganatomy",
+            "train",
+            words.setting(task),
+            shlex.quote(words.setting(cohort)),
+            "-o",
+            "RUN",
+        ]
+        out.append(words.command(start, settings))
+    for name, verb in (("synthetic", "generate"), ("check", "check"), ("prove", "prove")):
+        if stages[name].done:
+            settings = {
+                key: value for key, value in words.flat(stages[name].settings).items() if key not in ("run", "data")
+            }
+            out.append(words.command(["ganatomy", verb, "RUN"], settings))
+    return "\n".join([*out, "ganatomy report RUN"])
