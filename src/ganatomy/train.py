@@ -81,7 +81,7 @@ def rate(loop: Loop, step: int) -> float:
 def average_decay(step: int, batch: int) -> float:
     """Decay of the moving average: a half-life of 4 % of the images seen, 20,000 at the most."""
     half_life = min(20_000.0, 0.04 * batch * (step + 1))
-    return 0.5 ** (batch / max(half_life, batch / 8))
+    return float(0.5 ** (batch / max(half_life, batch / 8)))
 
 
 class State:

@@ -1,4 +1,4 @@
-"""The phantom: its words, its counts, its physics, its classes, and each planted defect beside a clean cohort."""
+"""The phantom: its words, counts, physics and classes, and each planted defect beside a clean cohort."""
 
 from collections import Counter
 from dataclasses import replace
@@ -90,9 +90,7 @@ def test_a_wrong_word_is_refused_by_name(text, said):
         parse(text)
 
 
-@pytest.mark.parametrize(
-    "path", ["phantom:patients=40#9999", "phantom:patients=40", "phantom:patients=40#-1", "a.png"]
-)
+@pytest.mark.parametrize("path", ["phantom:patients=40#9999", "phantom:patients=40", "phantom:patients=40#-1", "a.png"])
 def test_a_path_that_names_no_row_is_refused(path):
     with pytest.raises(InputError):
         values(path)
@@ -108,9 +106,7 @@ def test_the_ratio_is_met_and_patients_carry_several_images():
         assert counts["malignant"] == round(len(made) / (1 + ratio))
         per_patient = Counter(made.patients)
         assert len(per_patient) == 360 and set(per_patient.values()) == {1, 2, 3, 4}
-        both = sum(
-            set(group) == {"benign", "malignant"} for _, group in made.table.groupby("patient")["class"]
-        )
+        both = sum(set(group) == {"benign", "malignant"} for _, group in made.table.groupby("patient")["class"])
         ill = made.table.loc[made.table["class"] == "malignant", "patient"].nunique()
         assert 0 < both < ill / 2
 
@@ -129,7 +125,7 @@ def test_patients_share_their_traits_and_no_pixel_is_rendered_for_the_table(monk
 def test_sites_prefer_kernels_and_class_is_independent_of_site_unless_confounded():
     table = cohort(Phantom(patients=3000)).table
     sharp = table.groupby("site")["kernel"].apply(lambda kernels: (kernels == "sharp").mean())
-    assert sharp["B"] > 0.5 > 0.2 > max(sharp["A"], sharp["C"])
+    assert sharp["B"] > 0.5 and max(sharp["A"], sharp["C"]) < 0.2
     share = table.groupby("site")["class"].apply(lambda labels: (labels == "malignant").mean())
     assert share.max() - share.min() < 0.04
     confounded = cohort(Phantom(patients=3000, confounded=1)).table
@@ -166,7 +162,9 @@ def test_a_larger_size_shows_the_same_anatomy_finer():
             values(f"phantom:seed=5,patients=40#{row}")[0],
         )
         mean = fine.astype(float).reshape(32, 2, 32, 2).mean(axis=(1, 3))
-        assert np.abs(mean - coarse).max() <= 1.0  # rounding to whole HU
+        unclipped = fine.reshape(32, 2, 32, 2).min(axis=(1, 3)) > -1024
+        assert unclipped.mean() > 0.9
+        assert np.abs(mean - coarse)[unclipped].max() <= 1.0  # rounding to whole HU
 
 
 # ------------------------------------------------------------ physics
@@ -176,14 +174,12 @@ def test_transfer_functions_are_ordered_and_a_sharp_kernel_overshoots():
     f = np.linspace(0.01, 1.5, 600)
     half = [f[transfer(kernel, f) > 0.5].max() for kernel in KERNELS]
     assert half == pytest.approx([0.30, 0.43, 0.70], abs=0.02)
-    assert transfer("smooth", f).max() <= 1.0 < 1.1 < transfer("sharp", f).max() < 1.3
+    assert transfer("smooth", f).max() <= 1.0 and 1.1 < transfer("sharp", f).max() < 1.3
 
 
 def test_noise_falls_with_the_square_root_of_dose_and_thickness():
     def sd(dose, thickness, size=64):
-        return np.std(
-            [noise("standard", dose, thickness, size, rng(i, str(dose), str(thickness))) for i in range(40)]
-        )
+        return np.std([noise("standard", dose, thickness, size, rng(i, str(dose), str(thickness))) for i in range(40)])
 
     base = sd(1.0, 1.25)
     assert sd(0.2, 1.25) / base == pytest.approx(np.sqrt(5), rel=0.04)
@@ -199,12 +195,8 @@ def test_the_noise_power_spectrum_is_that_of_filtered_back_projection():
         draws = [noise(kernel, 1.0, 1.25, size, rng(i, kernel)) for i in range(60)]
         power = np.mean([np.abs(np.fft.fft2(draw)) ** 2 for draw in draws], axis=0)
         spectrum[kernel] = lambda low, high, power=power: power[(f >= low) & (f < high)].mean()
-        assert spectrum[kernel](0.001, 0.04) < 0.5 * spectrum[kernel](
-            0.1, 0.25
-        )  # the ramp: little at low frequency
-    high, low = [
-        {kernel: spectrum[kernel](*band) for kernel in KERNELS} for band in ((0.4, 0.6), (0.02, 0.08))
-    ]
+        assert spectrum[kernel](0.001, 0.04) < 0.5 * spectrum[kernel](0.1, 0.25)  # the ramp: little at low frequency
+    high, low = [{kernel: spectrum[kernel](*band) for kernel in KERNELS} for band in ((0.4, 0.6), (0.02, 0.08))]
     assert high["sharp"] > 5 * high["standard"] > 25 * high["smooth"]
     assert low["sharp"] < 2 * low["smooth"]  # one ramp under all kernels
 
@@ -216,8 +208,10 @@ def test_a_thick_slice_averages_along_z_as_the_chord_says():
         assert module._tubes(tube, 0.0, thickness)[middle, middle] == pytest.approx(expected, abs=0.02)
     assert module._tubes(tube, 2.0, 1.25).max() == 0.0  # the slice lies above it
     upright = np.array([[0.0, 0.0, -9.0, 1.5, 0.0, 0.0, 9.0, 1.5]])
-    area = module._tubes(upright, 0.0, 2.5).sum() * CELL**2
-    assert area == pytest.approx(np.pi * 1.5**2, rel=0.08)
+    for tilt in (0.0, 0.5, 1.0):  # a section's area is that of an ellipse
+        slanted = upright + tilt * np.array([-9.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0])
+        area = module._tubes(slanted, 0.0, 0.1).sum() * CELL**2
+        assert area == pytest.approx(np.pi * 1.5**2 * np.hypot(1.0, tilt), rel=0.05)
     thin, thick = (np.std(module._shaped(module._texture(t, 7.0), rng(0, "t"))) for t in (1.25, 5.0))
     assert thick < 0.8 * thin < 0.8
 
@@ -261,7 +255,7 @@ def test_vessels_hold_unenhanced_blood():
         full[60:100, 60:100] = False  # the nodule
         found.append(module._slab(SMALL.seed, replace(scene, level=0.0))[full])
     blood = np.concatenate(found)
-    assert len(blood) > 50 and 20 <= blood.min() and blood.max() <= 60
+    assert len(blood) > 50 and blood.min() >= 20 and blood.max() <= 60
 
 
 def test_calcification_is_above_and_cancer_below_the_published_threshold(large):
@@ -388,9 +382,7 @@ def test_wrong_labels_change_the_word_and_not_the_picture():
 
 def test_an_error_of_calibration_is_the_one_asked_for():
     clean = pixels(SMALL)[:10]
-    planted = np.stack(
-        [values(f"phantom:patients=40,seed=5,hu_shift=50,hu_scale=0.9#{i}")[0] for i in range(10)]
-    )
+    planted = np.stack([values(f"phantom:patients=40,seed=5,hu_shift=50,hu_scale=0.9#{i}")[0] for i in range(10)])
     expected = np.clip(clean * 0.9 + 50, -1024, 3071)
     inside = clean > -1020  # what was clipped cannot be scaled
     assert np.abs(planted - expected)[inside].max() <= 1.0

@@ -56,11 +56,7 @@ def blob(seed: int, label: str, size: int = 48) -> np.ndarray:
     noise = draw.normal(0, 1, (size, size))
     for _ in range(3):
         noise = (
-            noise
-            + np.roll(noise, 1, 0)
-            + np.roll(noise, 1, 1)
-            + np.roll(noise, -1, 0)
-            + np.roll(noise, -1, 1)
+            noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1) + np.roll(noise, -1, 0) + np.roll(noise, -1, 1)
         ) / 2.6
     value = 55 + 140 / (1 + np.exp((far - wide) * 60)) + 16 * noise
     return value.clip(0, 255).astype(np.uint8)
@@ -72,9 +68,7 @@ def grid(path: Path, label: str, rows: int, columns: int, *, gap: int = 0) -> No
     picture = np.vstack(tiles)
     if gap:
         half = picture.shape[1] // 2
-        picture = np.hstack(
-            [picture[:, :half], np.full((len(picture), gap), 255, np.uint8), picture[:, half:]]
-        )
+        picture = np.hstack([picture[:, :half], np.full((len(picture), gap), 255, np.uint8), picture[:, half:]])
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
 
@@ -85,9 +79,7 @@ def finish(run: Path, stage: str, job: str, settings: dict[str, object]) -> None
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "done.json")
     outputs = {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
     inputs = (
-        {"cohort": "0" * 64}
-        if stage == "data"
-        else {"data/manifest.csv": file_hash(run / "data" / "manifest.csv")}
+        {"cohort": "0" * 64} if stage == "data" else {"data/manifest.csv": file_hash(run / "data" / "manifest.csv")}
     )
     record = {
         "job": job,
@@ -145,7 +137,7 @@ def write_train(run: Path, classes: Sequence[str]) -> None:
         }
         row |= {"G.non_saturating": 0.75 + 1.1 * t + draw.normal(0, 0.15)}
         for i, label in enumerate(classes):
-            row[f"augment.{label}"] = min(0.8, max(0.0, (0.15 + 0.2 * i) * 4 * t + draw.normal(0, 0.01)))
+            row[f"D.augment.{label}"] = min(0.8, max(0.0, (0.15 + 0.2 * i) * 4 * t + draw.normal(0, 0.01)))
             row[f"D.sign.{label}"] = min(1.0, 0.6 * (1 - np.exp(-9 * t)) + draw.normal(0, 0.04))
         rows.append(json.dumps(row))
     write_text(run / "train" / "log.jsonl", "\n".join(rows) + "\n")
@@ -270,9 +262,7 @@ def integrity(classes: Sequence[str], copying: str = "pass") -> list[Finding]:
                 )
             )
     out.append(
-        Finding(
-            "coverage", "Vendi score over yardstick", "", 0.71, 0.64, 0.76, 1.0, (">=", 0.8), 84, 52, "fail"
-        )
+        Finding("coverage", "Vendi score over yardstick", "", 0.71, 0.64, 0.76, 1.0, (">=", 0.8), 84, 52, "fail")
     )
     out.append(
         Finding(
@@ -304,64 +294,54 @@ def write_check(run: Path, classes: Sequence[str], findings: Sequence[Finding]) 
     finish(run, "check", "check", {"bins": 32, "seed": 0, "resamples": 1000})
 
 
+TESTED = {"cnn": "classical + synthetic", "logistic": "synthetic"}
+ARMS = {
+    "real": "The real training images as they are.",
+    "class weights": "The real training images, each weighted by its class.",
+    "duplicates": "The real training images, drawn again until the classes are equal.",
+    "SMOTE": "Real images, and interpolations between them within a class.",
+    "classical": "The images of the arm 'duplicates', turned, shifted and flipped whenever shown.",
+    "classical + synthetic": "The real and the synthetic images, augmented as in 'classical'.",
+}
+
+
 def utility(verdict: str) -> list[Finding]:
     """Findings of prove that lead to a verdict, as far as nothing forbids."""
     n = {"n_images": 85, "n_patients": 55}
     gain, harm = {
         "use": ((0.0312, 0.0084, 0.0561, "pass"), "pass"),
-        "no gain shown": ((0.0062, -0.0121, 0.0241, "inconclusive"), "pass"),
-        "undecided at this size": ((0.0105, -0.0412, 0.0588, "inconclusive"), "inconclusive"),
+        "no gain shown": ((0.0062, -0.0121, 0.0241, "fail"), "pass"),
+        "undecided at this size": ((0.0105, -0.0412, 0.0588, "fail"), "inconclusive"),
         "do not use": ((-0.0514, -0.0893, -0.0231, "fail"), "fail"),
     }[verdict]
     value, low, high, state = gain
     note = (
-        f"the AUC of the arm 'gan' differs by {value:+.3f} ({low:+.3f} to {high:+.3f}) from "
-        "classical augmentation on 55 patients"
+        f"AUC {0.851 + value:.3f} with synthetic images against 0.851 with classical augmentation, the best other "
+        f"arm: {value:+.3f} ({low:+.3f} to {high:+.3f})"
     )
-    small = "the interval reaches from harm to gain; about 210 test patients would decide"
+    small = (
+        "the interval of -0.041 to +0.059 is too wide on 16 test patients with 'malignant'; about 100 would be "
+        "needed to tell a difference of 0.02"
+    )
+    kept = small if harm == "inconclusive" else note
+    told = "described, not judged; the yardstick is the arm 'real'"
+    scores = [
+        Finding("utility", "AUC, cnn", arm, 0.85 - k / 100, 0.8, 0.9, 0.83, state="pass", note=told, **n)
+        for k, arm in enumerate(ARMS)
+    ]
     return [
-        Finding("utility", "gain", "gan", value, low, high, 0.0, (">=", 0.0), state=state, note=note, **n),
-        Finding(
-            "utility",
-            "harm",
-            "gan",
-            value,
-            low,
-            high,
-            0.0,
-            (">=", -0.02),
-            state=harm,
-            note=small if harm == "inconclusive" else note,
-            **n,
-        ),
-        Finding(
-            "utility",
-            "train on synthetic, test on real",
-            "gan only",
-            0.781,
-            0.702,
-            0.846,
-            0.871,
-            (">=", 0.8),
-            state="inconclusive",
-            note="the interval reaches over the bar",
-            **n,
-        ),
+        Finding("utility", "gain", TESTED["cnn"], value, low, high, None, (">=", 0.0), state=state, note=note, **n),
+        Finding("utility", "harm", TESTED["cnn"], value, low, high, None, (">=", -0.02), state=harm, note=kept, **n),
+        *scores,
     ]
 
 
 def write_prove(run: Path, findings: Sequence[Finding]) -> None:
     """RUN/prove"""
-    arms = {
-        "real": "The real training images alone.",
-        "weighted": "Real images, the loss weighted by class.",
-        "classical": "Real images, turned, shifted and flipped, classes drawn evenly.",
-        "smote": "Features of real images, interpolated within a class.",
-        "gan": "Real images and synthetic ones up to balance.",
-        "gan only": "Synthetic images alone.",
-    }
+    arms = {"cnn": list(ARMS), "logistic": [*list(ARMS)[:4], "synthetic"]}
     protocol = {
-        "arms": list(arms),
+        "arms": arms["cnn"],
+        "arms_of": arms,
         "primary": {"classifier": "cnn", "metric": "auc"},
         "margin": 0.02,
         "seeds": [0, 1, 2],
@@ -369,34 +349,31 @@ def write_prove(run: Path, findings: Sequence[Finding]) -> None:
         "classifiers": ["cnn", "logistic"],
         "metrics": ["auc", "balanced_accuracy", "average_precision"],
         "test": {"images": 85, "patients": 55, "sha256": "a" * 64},
-        "definitions": arms,
+        "definitions": {**ARMS, "synthetic": "The real and the synthetic images."},
+        "notes": {"SMOTE": "'malignant' has 4 training images: 3 neighbours, not 5"},
+        "smallest_visible_effect": 0.0832,
     }
     write_json(run / "prove" / "protocol.json", protocol)
     scores, differences = [], []
     primary = findings[0]
-    for c, classifier in enumerate(protocol["classifiers"]):
+    for c, classifier in enumerate(arms):
         for m, metric in enumerate(protocol["metrics"]):
             draw = rng(0, "scores", c, m)
-            for arm in arms:
-                value = 0.85 - 0.05 * m - 0.03 * c + float(draw.normal(0, 0.012)) - 0.07 * (arm == "gan only")
+            for arm in arms[classifier]:
+                value = 0.85 - 0.05 * m - 0.03 * c + float(draw.normal(0, 0.012))
                 scores.append([classifier, arm, metric, value, value - 0.05, value + 0.04])
-                if arm == protocol["control"]:
+                if arm == TESTED[classifier]:
                     continue
-                change = float(draw.normal(0, 0.015)) - 0.06 * (arm == "gan only")
-                if (arm, c, m) == ("gan", 0, 0):
-                    differences.append(
-                        [classifier, arm, "classical", metric, primary.value, primary.low, primary.high]
-                    )
-                else:
-                    differences.append(
-                        [classifier, arm, "classical", metric, change, change - 0.025, change + 0.023]
-                    )
+                change = [x + float(draw.normal(0.03, 0.01)) for x in (primary.value, primary.low, primary.high)]
+                if (arm, metric) == ("classical", "auc"):
+                    change = [primary.value, primary.low, primary.high]
+                differences.append([classifier, TESTED[classifier], arm, metric, *change])
     head = ["classifier", "arm", "metric", "value", "low", "high"]
     write_text(run / "prove" / "scores.csv", pd.DataFrame(scores, columns=head).to_csv(index=False))
     head.insert(2, "against")
     write_text(run / "prove" / "differences.csv", pd.DataFrame(differences, columns=head).to_csv(index=False))
     write_findings(run / "prove" / "findings.json", findings)
-    finish(run, "prove", "prove", {"margin": 0.02, "seeds": [0, 1, 2], "control": "classical"})
+    finish(run, "prove", "prove", {"margin": 0.02, "seeds": 3, "network": {"width": 16}})
 
 
 def write_run(

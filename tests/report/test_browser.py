@@ -84,9 +84,7 @@ def test_a_phone_need_not_be_scrolled_sideways(six, tmp_path):
     )
     write_text(
         tmp_path / "inner.html",
-        re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html).replace(
-            "</body>", probe + "</body>"
-        ),
+        re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html).replace("</body>", probe + "</body>"),
     )
     outer = "<!doctype html><p id=told>nothing</p><script>onmessage = e => told.textContent = e.data</script>"
     page = write_text(

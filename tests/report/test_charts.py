@@ -10,9 +10,7 @@ from ganatomy.core.seed import rng
 from ganatomy.report import charts
 
 
-@pytest.mark.parametrize(
-    ("low", "high"), [(0, 1), (-0.11, 0.07), (-1024, 612), (1e-9, 3e-9), (0, 20000), (0.999, 1.0)]
-)
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.11, 0.07), (-1024, 612), (1e-9, 3e-9), (0, 20000), (0.999, 1.0)])
 @pytest.mark.parametrize("most", [3, 4])
 def test_ticks_are_round_few_and_inside(low, high, most):
     ticks = charts.ticks(low, high, most)
@@ -77,9 +75,7 @@ def test_a_distribution_is_drawn_per_set_and_described():
     chart = charts.distribution(_table(), "far", -3, 5, "far <of> a")
     root = ET.fromstring(chart)
     lines = {
-        line.get("class"): line.get("d")
-        for line in root.iter("path")
-        if str(line.get("class")).startswith("line")
+        line.get("class"): line.get("d") for line in root.iter("path") if str(line.get("class")).startswith("line")
     }
     assert set(lines) == {"line train", "line holdout", "line synthetic"}
     median = {name: next(float(p[1:]) for p in _points(d)[2:] if p[0] == "H") for name, d in lines.items()}

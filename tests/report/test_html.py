@@ -104,12 +104,9 @@ def test_nothing_is_fetched_and_no_script_runs(pages, name):
 @pytest.mark.parametrize("name", ["two", "six"])
 def test_figures_have_texts_and_tables_have_heads(pages, name):
     page = Page(pages[name][0])
+    assert all(attributes["alt"] and attributes["width"] and attributes["height"] for attributes in page.all("img"))
     assert all(
-        attributes["alt"] and attributes["width"] and attributes["height"] for attributes in page.all("img")
-    )
-    assert all(
-        attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
-        for attributes in page.all("svg")
+        attributes.get("aria-label") or attributes.get("aria-hidden") == "true" for attributes in page.all("svg")
     )
     assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
     assert len(page.all("h1")) == 1 and page.all("html")[0]["lang"] == "en-GB"
@@ -151,7 +148,7 @@ def test_every_finding_is_on_the_page_and_in_the_record(pages, name, request):
             squeeze(finding.note),
             value,
             words.bar(finding.bar),
-            finding.state,
+            "described" if finding.state == "pass" and not finding.bar else finding.state,
         ]
         parts += [words.number(finding.yardstick), words.size(finding.n_images, finding.n_patients)]
         assert any(all(part in row for part in parts) for row in rows), finding
@@ -203,9 +200,7 @@ def test_what_jobs_wrote_is_escaped_too(copied):
     write_json(copied / "train" / "done.json", {**done, "settings": {evil: evil}, "job": evil})
     page = Page(render(copied)[0])
     assert page.problems == []
-    assert not [
-        tag for tag, attributes in page.tags if "onerror" in attributes or attributes.get("src") == "x"
-    ]
+    assert not [tag for tag, attributes in page.tags if "onerror" in attributes or attributes.get("src") == "x"]
     assert evil in "".join(page.words)
 
 
@@ -219,7 +214,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(two, copied, pages):
 def test_the_record_is_strict_json_and_holds_the_tables(pages):
     for _, record in pages.values():
         again = json.loads(json.dumps(record, allow_nan=False))
-        assert len(again["scores"]) == 36 and len(again["differences"]) == 30
+        assert len(again["scores"]) == 33 and len(again["differences"]) == 27
         assert again["gaps"] == {} and set(again["stages"]) == set(MADE_BY)
 
 
@@ -231,11 +226,9 @@ def test_pictures_and_charts_are_all_there(pages, two):
     assert record["features"][:2] == ["original_firstorder_Mean", "original_firstorder_Entropy"]
     charts = [a["aria-label"] for a in page.all("svg") if a.get("class") == "chart"]
     assert len([label for label in charts if label.startswith("Distribution")]) == 2 * len(record["features"])
-    assert (
-        len([label for label in charts if "at step 20,000" in label]) == 7
-    )  # three losses, two p, two signs
+    assert len([label for label in charts if "at step 20,000" in label]) == 7  # three losses, two p, two signs
     strips = [a["aria-label"] for a in page.all("svg") if a.get("class") == "strip" and "aria-label" in a]
-    assert len(strips) == 6 * (6 + 5)  # classifiers x metrics, arms, differences against the control
+    assert len(strips) == 3 * (6 + 5) + 3 * (5 + 4)  # metrics x (arms + differences) of both classifiers
 
 
 def test_more_classes_mean_fewer_features(pages):
@@ -250,7 +243,7 @@ def test_the_commands_make_the_run_again(pages):
     ]
     assert (
         lines[0].startswith("ganatomy train synthesis nodules/manifest.csv -o RUN")
-        and "--ema-half-life 10000" in lines[0]
+        and "--ema-half-life=10000" in lines[0]
     )
 
 
@@ -335,7 +328,5 @@ def test_the_style_sheet_has_enough_contrast():
         for ground in ("paper", "tint"):
             for name in ("ink", "quiet", "link", "fail", "pass", "unsure", "none", "made", "train"):
                 a, b = sorted((luminance(colours[name]), luminance(colours[ground])))
-                enough = (
-                    3.0 if name in ("made", "train") else 4.5
-                )  # WCAG 2.2: 1.4.11 for lines, 1.4.3 for text
+                enough = 3.0 if name in ("made", "train") else 4.5  # WCAG 2.2: 1.4.11 for lines, 1.4.3 for text
                 assert (b + 0.05) / (a + 0.05) >= enough, (name, ground, scheme[:40])

@@ -10,9 +10,7 @@ from ganatomy.report.read import MADE_BY, Part, read_run
 
 
 def _gaps(run) -> dict[str, str]:
-    return {
-        name: part.gap for name, part in vars(read_run(run)).items() if isinstance(part, Part) and part.gap
-    }
+    return {name: part.gap for name, part in vars(read_run(run)).items() if isinstance(part, Part) and part.gap}
 
 
 def test_a_whole_run_has_no_gap(two, six):

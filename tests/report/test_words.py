@@ -73,7 +73,7 @@ def test_a_command_holds_every_setting_and_quotes_what_a_shell_would_split():
     )
     assert (
         " ".join(text.replace("\\\n", " ").split())
-        == "ganatomy check RUN --bins 32 --flip yes --name 'a b' --seeds 0,1 --size none"
+        == "ganatomy check RUN --bins=32 --flip=yes --name='a b' --seeds=0,1 --size=none"
     )
     long = words.command(["ganatomy"], {f"setting_{i}": i for i in range(30)})
     assert max(map(len, long.splitlines())) <= 90

@@ -48,7 +48,10 @@ def progress(name: str, total: int, start: int = 0) -> Iterator[Bar]:
             task = bars.add_task(name, total=total, completed=start, note="")
 
             def advance(count: int = 1, note: str = "") -> None:
-                bars.update(task, advance=count, **({"note": note} if note else {}))
+                if note:
+                    bars.update(task, advance=count, note=note)
+                else:
+                    bars.update(task, advance=count)
 
             yield advance
         return

@@ -31,21 +31,33 @@ class Verdict:
 
 def decide(findings: Sequence[Finding]) -> Verdict:
     """Apply the precedence. The utility gate must hold one finding named 'gain' and one named 'harm'."""
-    label = lambda f: f"{f.name} ({f.subject})" if f.subject else f.name  # noqa: E731
-    forbidden = [f for f in findings if f.gate in FORBIDDING and f.state == FAIL]
-    open_ = [f for f in findings if f.gate in FORBIDDING and f.state in (INCONCLUSIVE, NOT_COMPUTED)]
-    limits = tuple(label(f) for f in findings if f.gate not in (*FORBIDDING, "utility") and f.state == FAIL)
-    limits += tuple(f"not excluded: {label(f)}" for f in open_)
-    if forbidden:
-        reasons = "; ".join(f.note or label(f) for f in forbidden)
-        return Verdict(DO_NOT_USE, f"Do not use: {reasons}.", limits)
+    failed = [f for f in findings if f.state == FAIL and f.gate != "utility"]
+    limits = [_label(f) for f in failed if f.gate not in FORBIDDING]
+    limits += [
+        f"not excluded: {_label(f)}"
+        for f in findings
+        if f.gate in FORBIDDING and f.state in (INCONCLUSIVE, NOT_COMPUTED)
+    ]
+
+    def verdict(word: str, reason: str) -> Verdict:
+        return Verdict(word, f"{word[0].upper()}{word[1:]}: {reason}.", tuple(limits))
+
+    if forbidden := [f.note or _label(f) for f in failed if f.gate in FORBIDDING]:
+        return verdict(DO_NOT_USE, "; ".join(forbidden))
     gain, harm = (next((f for f in findings if f.gate == "utility" and f.name == n), None) for n in (GAIN, HARM))
     if gain is None or harm is None:
-        return Verdict(UNDECIDED, "Undecided: the utility trial has not been run (ganatomy prove).", limits)
+        return verdict(UNDECIDED, "the utility trial has not been run (ganatomy prove)")
     if harm.state == FAIL:
-        return Verdict(DO_NOT_USE, f"Do not use: {harm.note}.", limits)
+        return verdict(DO_NOT_USE, harm.note)
+    if not any(f.gate in FORBIDDING for f in findings):
+        return verdict(UNDECIDED, "nobody has looked for copies of training images (ganatomy check)")
     if gain.state == PASS:
-        return Verdict(USE, f"Use: {gain.note}.", limits)
-    if NOT_COMPUTED in (gain.state, harm.state) or INCONCLUSIVE == harm.state:
-        return Verdict(UNDECIDED, f"Undecided at this size: {harm.note}.", limits)
-    return Verdict(NO_GAIN, f"No gain shown: {gain.note}.", limits)
+        return verdict(USE, gain.note)
+    for finding in (gain, harm):
+        if finding.state in (INCONCLUSIVE, NOT_COMPUTED):
+            return verdict(UNDECIDED, finding.note)
+    return verdict(NO_GAIN, gain.note)
+
+
+def _label(finding: Finding) -> str:
+    return f"{finding.name} ({finding.subject})" if finding.subject else finding.name

@@ -20,8 +20,10 @@ class Intensity:
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """(...) stored values -> (...) float32 in [-1, 1]."""
-        scaled = (values.astype(np.float32) - np.float32(self.low)) * np.float32(2 / (self.high - self.low)) - 1
-        return np.clip(scaled, -1, 1)
+        scaled: np.ndarray = (values.astype(np.float32) - np.float32(self.low)) * np.float32(
+            2 / (self.high - self.low)
+        ) - 1
+        return np.clip(scaled, -1, 1, out=scaled)
 
     def decode(self, scaled: np.ndarray) -> np.ndarray:
         """(...) float32 in about [-1, 1] -> (...) values in the stored type: the same quantiser as the real images'."""

@@ -405,7 +405,7 @@ def transfer(kernel: str, frequency: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _frequency() -> np.ndarray:
     """Radial frequency in 1/mm on the grid of rfft2, (GRID, GRID // 2 + 1)."""
-    return np.hypot(np.fft.fftfreq(GRID, CELL)[:, None], np.fft.rfftfreq(GRID, CELL)[None, :])
+    return np.asarray(np.hypot(np.fft.fftfreq(GRID, CELL)[:, None], np.fft.rfftfreq(GRID, CELL)))
 
 
 @lru_cache(maxsize=len(KERNELS))
@@ -487,15 +487,21 @@ def _tubes(tubes: np.ndarray, level: float, thickness: float) -> np.ndarray:
         if low > top or high < bottom or left >= right or upper >= lower:
             continue
         dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
-        run = dx * dx + dy * dy + 1e-9
+        dx, dz = dx if abs(dx) + abs(dy) > 1e-3 else 1e-3, dz if abs(dz) > 1e-6 else 1e-6  # never quite upright or flat
+        run = dx * dx + dy * dy
+        square = run + dz * dz
         px, py = x[:, left:right] - x0, y[upper:lower] - y0
-        t = np.minimum(np.maximum((px * dx + py * dy) / run, 0.0), 1.0)
-        wide = r0 + t * (r1 - r0)
-        drawn = np.maximum(wide, CELL)
-        square = drawn**2 - (px - t * dx) ** 2 - (py - t * dy) ** 2
-        chord = np.sqrt(np.maximum(square, 0.0)) / max(math.sqrt(run / (run + dz * dz)), 0.2)
-        middle = z0 + t * dz
-        share = np.minimum(middle + chord, min(high, top)) - np.maximum(middle - chord, max(low, bottom))
+        along = px * dx + py * dy
+        middle = z0 + along * (dz / run)  # where the line through this cell is nearest to the axis
+        t = (along + (np.minimum(np.maximum(middle, bottom), top) - z0) * dz) / square
+        wide = r0 + np.minimum(np.maximum(t, 0.0), 1.0) * (r1 - r0)
+        chord = np.maximum(np.maximum(wide, CELL) ** 2 - (px * dy - py * dx) ** 2 / run, 0.0)
+        chord = np.sqrt(chord * (square / run))
+        cap = 0.5 * radius * math.sqrt(square)
+        first, last = z0 - (cap + along) / dz, z0 + (square + cap - along) / dz
+        first, last = (first, last) if dz > 0 else (last, first)
+        share = np.minimum(np.minimum(middle + chord, last), top)
+        share -= np.maximum(np.maximum(middle - chord, first), bottom)
         share = np.minimum(np.maximum(share / thickness, 0.0), 1.0) * np.minimum(wide / CELL, 1.0) ** 2
         np.maximum(cover[upper:lower, left:right], share, out=cover[upper:lower, left:right])
     return cover
@@ -629,7 +635,7 @@ def _spicules(radius: float, strength: float, generator: np.random.Generator) ->
     ways = generator.normal(0, 1, (number, 3)) * np.array([1.0, 1.0, 0.7])
     ways /= np.sqrt((ways * ways).sum(axis=1, keepdims=True))
     base = ways * radius * 0.85
-    length = generator.gamma(2.5, 0.4, (number, 1)) * (1.2 + 0.35 * radius) * (0.4 + strength) + 0.15 * radius
+    length = generator.gamma(2.5, 0.4, (number, 1)) * (1.8 + 0.40 * radius) * (0.4 + strength) + 0.15 * radius
     knee = base + (ways + generator.normal(0, 0.12, (number, 3))) * length * 0.5
     tip = knee + (ways + generator.normal(0, 0.35, (number, 3))) * length * 0.6
     thick = generator.uniform(0.4, 0.9, (number, 1)) * (0.6 + 0.5 * strength)

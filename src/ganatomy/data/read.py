@@ -201,7 +201,8 @@ def _from_npz(path: Path, key: str, row: int) -> np.ndarray:
     values = arrays[key][row]
     if values.ndim == 3 and values.shape[-1] in (1, 3, 4):  # (H, W, C) -> (C, H, W)
         return np.moveaxis(values, -1, 0)
-    return values[None]  # (H, W) -> (1, H, W); (D, H, W) -> (1, D, H, W)
+    volume: np.ndarray = values[None]
+    return volume  # (H, W) -> (1, H, W); (D, H, W) -> (1, D, H, W)
 
 
 def _from_file(path: Path) -> np.ndarray:

@@ -98,7 +98,7 @@ def split(cohort: Cohort, settings: Split | None = None) -> Cohort:
             share_out([who for who, word in given.items() if word == TRAIN], rest, "validation")
     table = cohort.table.copy()
     table["role"] = [role[who] for who in cohort.patients]
-    table.insert(table.columns.get_loc("role"), "fold", settings.fold) if "fold" not in table else None
+    table["fold"] = settings.fold
     done = Cohort(table, cohort.name)
     for label in cohort.classes:
         for part in ROLES:

@@ -1,10 +1,11 @@
-"""Does the generator repeat its training images? An exact test on distances to the nearest one.
+"""Does the generator repeat its training images? An exact test on how near they are to one training patient.
 
 Knows vectors that stand for images, and thumbnails that are such vectors. Does not know how images are made.
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,7 @@ Mirror = Callable[[Array], Array]
 
 SIDE = 16  # pixels of a thumbnail
 ALPHA = 0.01
-SHARE = 0.10  # a pass must have been able to find this share of copies,
-POWER = 0.80  # this often
+SHARE, POWER = 0.10, 0.80  # a pass must have been able to find this share of copies, this often
 
 
 def thumbnails(images: NDArray[np.generic], scale: Array | None = None) -> Array:
@@ -34,79 +34,98 @@ def thumbnails(images: NDArray[np.generic], scale: Array | None = None) -> Array
     n, c, height, width = stack.shape
     unit = np.ones(c) if scale is None else np.asarray(scale, np.float64)
     small = np.einsum("yh,nchw,xw->ncyx", _areas(height), stack, _areas(width), optimize=True)  # (N, C, 16, 16)
-    return (small / unit[:, None, None]).reshape(n, -1) / math.sqrt(c * SIDE * SIDE)
+    return np.asarray((small / unit[:, None, None]).reshape(n, c * SIDE * SIDE) / math.sqrt(c * SIDE * SIDE))
 
 
 def mirror_thumbnails(vectors: Array) -> Array:
     """Thumbnails (N, C * 16 * 16) of the same images flipped left to right."""
-    return vectors.reshape(len(vectors), -1, SIDE, SIDE)[..., ::-1].reshape(len(vectors), -1)
+    return vectors.reshape(len(vectors), vectors.shape[1] // SIDE, SIDE)[..., ::-1].reshape(vectors.shape)
 
 
 def _areas(length: int) -> Array:
     """(16, length) weights, rows summing to 1: how much of each pixel lies in each sixteenth of the length."""
-    edges = np.linspace(0, length, SIDE + 1)
-    pixels = np.arange(length)
+    edges, pixels = np.linspace(0, length, SIDE + 1), np.arange(length)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return np.clip(overlap, 0, None) * SIDE / length
+    return np.asarray(np.clip(overlap, 0, None) * SIDE / length)
 
 
-def nearest(train: Array, queries: Array, mirror: Mirror | None = None) -> tuple[Array, Index]:
-    """Distance of each query (m, d) to its nearest training vector (n, d), and which one; least over the mirror image.
+def nearest(train: Features, queries: Array, mirror: Mirror | None = None) -> tuple[Array, Array, Index]:
+    """Of each query (m, d): distance d1 to the nearest training image, d1 / d2, and which image that is.
 
-    Holdout and synthetic must be asked in the same way: the least of two distances is shorter than one of them.
+    d2 is the distance to the nearest image of any *other* training patient. Least over the mirror image: holdout and
+    synthetic must be asked alike, because the least of two distances is shorter than one of them.
     """
-    distance, index = np.empty(len(queries)), np.empty(len(queries), np.int64)
+    owners = train.owners
+    first, relative, index = np.empty(len(queries)), np.empty(len(queries)), np.empty(len(queries), np.int64)
     for start in range(0, len(queries), 256):  # 256 rows of distances at a time: memory
-        chunk = queries[start : start + 256]
-        between = cdist(chunk, train)
+        chunk, at = queries[start : start + 256], slice(start, start + 256)
+        between = cdist(chunk, train.values)  # (256, n)
         if mirror is not None:
-            between = np.minimum(between, cdist(mirror(chunk), train))
-        index[start : start + 256] = between.argmin(1)
-        distance[start : start + 256] = between.min(1)
-    return distance, index
+            between = np.minimum(between, cdist(mirror(chunk), train.values))
+        index[at], first[at] = between.argmin(1), between.min(1)
+        second = np.where(owners[index[at], None] == owners[None], np.inf, between).min(1)
+        relative[at] = np.where(first[at] > 0, first[at] / np.where(second > 0, second, 1), 0)
+    return first, relative, index
 
 
-def closest(train: Array, synthetic: Array, k: int, mirror: Mirror | None = None) -> tuple[Index, Index, Array]:
-    """The k synthetic rows nearest to a training row: their indices, those of the training rows, the distances."""
+def closest(train: Features, synthetic: Features, k: int, mirror: Mirror | None = None) -> tuple[Index, Index, Array]:
+    """The k synthetic images nearest to a training image: their rows, the training rows, the distances."""
     if not len(train) or not len(synthetic):
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    distance, index = nearest(train, synthetic, mirror)
+    distance, _, index = nearest(train, synthetic.values, mirror)
     order = np.argsort(distance, kind="stable")[:k]
     return order, index[order], distance[order]
 
 
-def suspects(g: Array, h: Array) -> Index:
-    """Synthetic rows to look at and delete: conformal p = (1 + #{h <= g}) / (n + 1), Benjamini-Hochberg q <= 0.05.
+def suspects(train: Features, holdout: Features, synthetic: Features, seed: int, mirror: Mirror | None = None) -> Index:
+    """Rows of synthetic to look at and delete: exact copies, and those with Benjamini-Hochberg q <= 0.05.
 
-    g, h: distances to train of synthetic and of one holdout image per patient.
+    Conformal p = (1 + #{holdout images as near to one patient, d1 / d2}) / (n + 1), one image per holdout patient.
     """
-    if not len(g) or not len(h):
+    if not len(train) or not len(synthetic):
         return np.empty(0, np.int64)
-    p = (1 + np.searchsorted(np.sort(h), g, side="right")) / (len(h) + 1)
-    return np.flatnonzero(false_discovery_control(p) <= 0.05)
+    distance, g, _ = nearest(train, synthetic.values, mirror)
+    copies = distance <= _same(train)
+    if len(holdout):
+        h = nearest(train, one_per_patient(holdout, rng(seed, "suspects")).values, mirror)[1]
+        copies |= false_discovery_control((1 + np.searchsorted(np.sort(h), g, "right")) / (len(h) + 1)) <= 0.05
+    return np.flatnonzero(copies)
 
 
-def critical(m: int, n: int) -> tuple[int, int]:
-    """(r, k): the threshold is the r-th nearest of n holdout distances; more than k of m synthetic below it is p < ALPHA.
+def _same(train: Features) -> float:
+    """The distance that a change of number format may put between a copy and its original."""
+    return 1e-6 * float(np.abs(train.values).max(initial=0))
 
-    Under exchangeability the count is BetaBinomial(m, r, n + 1 - r) (evaluation by ranks: exact at every n).
+
+def tail(g: Array, h: Array) -> tuple[int, float, float]:
+    """How many g lie below the r-th smallest h, that threshold, and P(as many or more) if g and h are exchangeable.
+
+    The count is then BetaBinomial(len(g), r, len(h) + 1 - r), whatever their distribution.
     """
-    r = max(2, math.ceil(0.01 * n))
-    return r, int(betabinom.isf(ALPHA, m, r, n + 1 - r))
+    r = rank(len(h))
+    threshold = float(np.sort(h)[r - 1])
+    count = int((g < threshold).sum())
+    return count, threshold, float(betabinom.sf(count - 1, len(g), r, len(h) + 1 - r))
+
+
+def rank(n: int) -> int:
+    """r of the tail test: the hundredth part of n holdout images, at least the second."""
+    return max(2, math.ceil(0.01 * n))
 
 
 def detectable(m: int, n: int) -> float:
-    """The smallest share of copies among m synthetic images that the test finds with POWER; 2.0 where none.
+    """The smallest share of copies among m synthetic images that n holdout patients find with POWER; 2.0 where none.
 
     Copies lie below the threshold; the others fall below it as new patients would.
     """
-    r, k = critical(m, n)
+    law = (rank(n), n + 1 - rank(n))
+    least = int(betabinom.isf(ALPHA, m, *law)) + 1  # a count with p < ALPHA
     low, high = 0, m + 1
     while low < high:  # the power grows with the number of copies
         copies = (low + high) // 2
-        found = copies > k or (copies <= m and float(betabinom.sf(k - copies, m - copies, r, n + 1 - r)) >= POWER)
+        found = copies > m or float(betabinom.sf(least - 1 - copies, m - copies, *law)) >= POWER
         low, high = (low, copies) if found else (copies + 1, high)
-    return low / m if low <= m else 2.0
+    return low / m if low <= m and least <= m else 2.0
 
 
 def copying_findings(
@@ -118,59 +137,60 @@ def copying_findings(
     seed: int,
     mirror: Mirror | None = None,
 ) -> list[Finding]:
-    """The exact tail test. value: share of synthetic images nearer to train than the r-th nearest holdout image.
+    """The exact tail test on d1 / d2: how much nearer an image is to one training patient than to any other.
 
-    h is taken of one image per holdout patient, so that the distances are independent. yardstick: the share expected
-    of new patients, r / (n + 1). bar: the largest share at which p >= ALPHA. Interval: Clopper-Pearson over images.
+    value: share of synthetic images below the r-th smallest of the holdout, of which one image per patient is taken.
+    yardstick: the share expected of new patients, r / (n + 1). bar: the largest share with p >= ALPHA. Interval:
+    Clopper-Pearson over images. The same test on d1 alone also rejects smooth or monotonous images that copy nothing
+    (docs/check.md); where only it rejects, the finding is inconclusive.
     """
-    name, size = (
-        f"copies of training images, {space}",
-        {"n_images": len(holdout), "n_patients": holdout.n_patients},
-    )
-    m = len(synthetic)
     one = one_per_patient(holdout, rng(seed, f"copying {space} {label}"))
-    n = len(one)
-    for what, have, need in (("train", len(train), 1), ("synthetic", m, 1), ("holdout", n, 3)):
+    m, n = len(synthetic), len(one)
+    name, size = f"copies of training images, {space}", {"n_images": len(holdout), "n_patients": n}
+    for what, have, need in (
+        ("training patients", train.n_patients, 2),
+        ("synthetic images", m, 1),
+        ("holdout patients", n, 3),
+    ):
         if have < need:
-            why = f"{what} has {have} {'patients' if what == 'holdout' else 'images'}, this needs {need}"
-            return [Finding("copying", name, label, **size, note=why)]
-    g = nearest(train.values, synthetic.values, mirror)[0]
-    h = nearest(train.values, one.values, mirror)[0]
-    r, k = critical(m, n)
-    threshold = float(np.sort(h)[r - 1])
-    count = int((g < threshold).sum())
-    p = float(betabinom.sf(count - 1, m, r, n + 1 - r))
-    same = 1e-6 * float(np.abs(train.values).max(initial=0))  # what a change of number format may do to a copy
-    exact, exact_real = int((g <= same).sum()), int((h <= same).sum())
+            return [Finding("copying", name, label, **size, note=f"there are {have} {what}, this needs {need}")]
+    g1, g, _ = nearest(train, synthetic.values, mirror)
+    h1, h, _ = nearest(train, one.values, mirror)
+    count, threshold, p = tail(g, h)
+    p1 = tail(g1, h1)[2]
+    exact, exact_real = int((g1 <= _same(train)).sum()), int((h1 <= _same(train)).sum())
     share = detectable(m, n)
 
-    state, note = (
-        PASS,
-        f"p = {p:.2g}; {share:.0%} of copies would have been found with {POWER:.0%} probability",
-    )
+    state, note = PASS, f"p = {p:.2g}; {share:.0%} of copies would have been found with {POWER:.0%} probability"
     if exact > 0 and exact_real == 0:
         state, note = FAIL, f"{exact} of {m} synthetic images equal a training image"
     elif p < ALPHA:
-        state = FAIL
-        note = f"{count} of {m} synthetic images lie nearer to a training image than new patients do (p = {p:.2g})"
-    elif threshold <= same:
         state, note = (
-            INCONCLUSIVE,
-            "holdout images equal training images, so nearness tells nothing: remove duplicates",
+            FAIL,
+            f"{count} of {m} synthetic images are nearer to one training patient than chance (p = {p:.2g})",
         )
+    elif threshold <= 0:
+        state, note = INCONCLUSIVE, "holdout images equal training images: remove the duplicates"
+    elif p1 < ALPHA:
+        state = INCONCLUSIVE
+        note = f"nearer to training images than new patients are (p = {p1:.2g}), but no nearer to one patient than to "
+        note += "the next: monotonous images do this, and patients who stand under two names; look at the closest pairs"
     elif share > SHARE:
         least = f"{share:.0%} of" if share <= 1 else "not even all"
         state = INCONCLUSIVE
         note = f"the smallest share that could be found is {least} copies, above {SHARE:.0%}; {_remedy(m)}"
+    law = (rank(n), n + 1 - rank(n))
+    bar = ("<=", float(betabinom.isf(ALPHA, m, *law)) / m)
     low, high = clopper_pearson(count, m)
-    numbers = (count / m, low, high, r / (n + 1))
-    return [Finding("copying", name, label, *numbers, ("<=", k / m), **size, state=state, note=note)]
+    return [
+        Finding("copying", name, label, count / m, low, high, law[0] / (n + 1), bar, **size, state=state, note=note)
+    ]
 
 
 def _remedy(m: int) -> str:
     """How many holdout patients would let the test find SHARE of copies among m synthetic images."""
-    for n in range(10, 2001, 5):
+    for n in range(10, 1001, 5):
         if detectable(m, n) <= SHARE:
             return f"{n} holdout patients would do"
-    more = next((x for x in range(m, 10 * m + 1000, 10) if detectable(x, 100) <= SHARE), None)
+    more = next((x for x in range(m, m + 1000, 5) if detectable(x, 100) <= SHARE), m + 1000)
     return f"{more} synthetic images and 100 holdout patients would do"

@@ -20,6 +20,8 @@ Index = NDArray[np.int64]
 CLIP = (
     10.0  # robust standard deviations beyond which a value counts as this far, so that one outlier owns no covariance
 )
+LEAST_HALF = 6  # images below which a half is no sample
+UNEVEN = "one patient owns most images, so halves by patient are no samples; more patients would do"
 LOST = 0.05  # share of synthetic images with undefined features, above the real share, beyond which nothing may pass
 
 
@@ -145,6 +147,7 @@ def sample(
     (resamples, k) values at about n/2, each from a random half of the patients of train and of holdout and half of
     the synthetic rows. A half drawn without replacement scatters about the whole as the whole does about the truth
     (for a mean, exactly), and repeats no row: a bootstrap would, and repeats inflate distances and shrink coverage.
+    A half of few images (one patient owns most) is left out; with fewer than 20 halves left there are none.
     """
     sets = (data.train, data.holdout, data.synthetic)
     n = min(most, *(len(s) for s in sets))
@@ -155,20 +158,23 @@ def sample(
     for _ in range(resamples):
         parts = [half(s, generator) for s in sets]
         m = min(n // 2, *(len(p) for p in parts))
-        halves.append(measure(*(draw(p, m, generator) for p in parts)))
-    return np.array(whole), np.array(halves)
+        if m >= max(n // 4, LEAST_HALF):
+            halves.append(measure(*(draw(p, m, generator) for p in parts)))
+    return np.array(whole), np.array(halves if len(halves) >= 20 else [])
 
 
-def settle(value: float, low: float, high: float, bar: tuple[str, float], data: Prepared, note: str) -> tuple[str, str]:
+def settle(
+    value: float, low: float, high: float, bar: tuple[str, float], data: Prepared, note: str = ""
+) -> tuple[str, str]:
     """State and note of a measured interval: judged, but no pass where synthetic images fell out as undefined."""
     state = judge(value, low, high, bar)
-    if state == PASS and data.lost > LOST:
+    reasons = [note, data.note]
+    if state == INCONCLUSIVE:
+        reasons.insert(0, "the interval spans the bar: more holdout patients would narrow it")
+    elif state == PASS and data.lost > LOST:
         state = INCONCLUSIVE
-    if state == INCONCLUSIVE and not note:
-        note = "the interval spans the bar: more holdout patients would narrow it"
-    elif state == INCONCLUSIVE and data.lost <= LOST:
-        note = f"the interval spans the bar: more holdout patients would narrow it; {note}"
-    return state, note
+        reasons.insert(0, "too many synthetic images are undefined for a pass")
+    return state, "; ".join(filter(None, reasons))
 
 
 def too_small(data: Prepared, images: int, patients: int) -> str:

@@ -3,17 +3,19 @@
 Knows tables of features. Does not know where the features come from.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
 from ganatomy.core.finding import Finding
-from ganatomy.integrity.features import Features, prepare, sample, settle, too_small
+from ganatomy.integrity.features import UNEVEN, Features, prepare, sample, settle, too_small
 
 Array = NDArray[np.float64]
 
 RATIO = 2.0  # times the real-against-real distance that is allowed
-IMAGES, PATIENTS = 10, 5  # the least of each set
+IMAGES, PATIENTS = 12, 5  # the least of each set: its half must be a sample
 COVARIANCES = 100  # images below which only the means are compared
 
 
@@ -33,13 +35,7 @@ def frechet(a: Array, b: Array, means_only: bool = False) -> float:
 
 
 def frechet_findings(
-    space: str,
-    label: str,
-    train: Features,
-    holdout: Features,
-    synthetic: Features,
-    seed: int,
-    resamples: int = 200,
+    space: str, label: str, train: Features, holdout: Features, synthetic: Features, seed: int, resamples: int = 200
 ) -> list[Finding]:
     """d^2(synthetic, holdout) against RATIO x d^2(train, holdout), both at n = the smallest of the three sets.
 
@@ -47,25 +43,24 @@ def frechet_findings(
     the *ratio* over halves by patient, so that the yardstick's own uncertainty is in the interval the bar is held to.
     """
     data = prepare(train, holdout, synthetic)
-    name, size = (
-        f"Fréchet distance, {space}",
-        {"n_images": len(data.holdout), "n_patients": data.holdout.n_patients},
+    real = data.holdout
+    finding = partial(
+        Finding, "fidelity", f"Fréchet distance, {space}", label, n_images=len(real), n_patients=real.n_patients
     )
     if reason := too_small(data, IMAGES, PATIENTS):
-        return [Finding("fidelity", name, label, **size, note=reason)]
+        return [finding(note=reason)]
     n = min(len(data.train), len(data.holdout), len(data.synthetic))
 
     def measure(t: Features, h: Features, s: Features) -> Array:
         return np.array([frechet(h.values, x.values, n < COVARIANCES) for x in (s, t)])
 
     whole, halves = sample(measure, data, seed, f"frechet {space} {label}", resamples)
+    if not len(halves):
+        return [finding(note=UNEVEN)]
     value, yardstick = np.median(whole, axis=0)
     spread = np.log(np.maximum(halves[:, 0], 1e-12) / np.maximum(halves[:, 1], 1e-12))
     low, high = value * np.exp(np.quantile(spread - np.median(spread), [0.025, 0.975]))
-    notes = (
-        [f"means only: covariances need {COVARIANCES} images a set, the smallest has {n}"] if n < COVARIANCES else []
-    )
+    means = f"means only: covariances need {COVARIANCES} images a set, the smallest has {n}" if n < COVARIANCES else ""
     bar = ("<=", RATIO * float(yardstick))
-    state, note = settle(value, low, high, bar, data, "; ".join([*notes, *([data.note] if data.note else [])]))
-    numbers = (float(value), float(low), float(high), float(yardstick))
-    return [Finding("fidelity", name, label, *numbers, bar, **size, state=state, note=note)]
+    state, note = settle(value, low, high, bar, data, means)
+    return [finding(float(value), float(low), float(high), float(yardstick), bar, state=state, note=note)]

@@ -3,13 +3,15 @@
 Knows tables of features. Does not know what the features mean.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import false_discovery_control
 
-from ganatomy.core.finding import INCONCLUSIVE, PASS, Finding
+from ganatomy.core.finding import FAIL, INCONCLUSIVE, Finding
 from ganatomy.core.seed import rng
 from ganatomy.integrity.features import Features, Prepared, draw, one_per_patient, prepare, settle, too_small
 
@@ -118,14 +120,10 @@ def marginal_findings(
     shares = _share(real, n)
     limit = max(LEVEL, float(np.quantile(shares, 0.95)), float(np.quantile(_share(null, n), 0.95)))
     bar = ("<=", limit)
-    state, note = settle(value, low, high, bar, data, data.note)
-    if state == PASS and n < smallest_sample():
+    state, note = settle(value, low, high, bar, data)
+    if state != FAIL and n < (need := smallest_sample()):
         state = INCONCLUSIVE
-        note = "; ".join(
-            [
-                f"with {n} a side a difference of D = {DIFFERENCE} would not be seen; {smallest_sample()} patients would do"
-            ]
-            + ([note] if note else [])
-        )
+        small = f"at {n} a side a difference of D = {DIFFERENCE} would not be seen; {need} patients each would do"
+        note = "; ".join(filter(None, [small, data.note]))
     numbers = (value, low, high, float(np.median(shares)))
     return [Finding("marginals", name, label, *numbers, bar, **size, state=state, note=note)]

@@ -88,7 +88,7 @@ def make(trained: Trained, wanted: dict[str, int], settings: Generate, target: P
         for i, (c, s) in enumerate(zip(labels, seeds, strict=True))
     ]
     with progress("generate", len(labels)) as advance:
-        values = trained.images(labels, seeds, lambda n: advance(n))
+        values = trained.images(labels, seeds, advance)
     if npz:
         write_bytes(
             target / "images.npz", npz_bytes({"images": np.moveaxis(values, 1, -1), "labels": np.asarray(labels)})

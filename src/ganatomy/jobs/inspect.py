@@ -29,7 +29,7 @@ class Inspect(Settings):
 def run(settings: Inspect, cohort: Cohort | None = None) -> Path | None:
     """Print the facts; with `out`, also write RUN/data."""
     if settings.out is None:
-        split_cohort, facts = look(read(cohort or settings.data, settings.read), settings.split)
+        _, facts = look(read(cohort or settings.data, settings.read), settings.split)
         folder = None
     else:
         folder = prepare(settings.out, settings.data, settings.read, settings.split, cohort, settings.overwrite).folder

@@ -27,6 +27,10 @@ from ganatomy.utility.statistics import METRICS, compare, findings, smallest_vis
 from ganatomy.utility.trial import Unseen, logistic, plan, run_trial
 
 
+# columns of predictions that are text, also where a class is called 0 or NA
+TEXT: dict[str, type] = dict.fromkeys(("classifier", "arm", "path", "patient", "class", "predicted"), str)
+
+
 @dataclass(frozen=True)
 class Prove(Settings):
     """Try the synthetic images of a run on classifiers, against real patients that nothing has seen."""
@@ -126,9 +130,7 @@ def prove(
     folder = target / "fits"
     done = {}
     for path in sorted(folder.glob("*.csv")):
-        frame = pd.read_csv(
-            path, dtype={"path": str, "patient": str, "class": str, "predicted": str}, keep_default_na=False
-        )
+        frame = pd.read_csv(path, dtype=TEXT, keep_default_na=False, float_precision="round_trip")
         done[(str(frame["classifier"][0]), str(frame["arm"][0]), int(frame["seed"][0]))] = frame
 
     def keep(classifier: str, arm: str, seed: int, frame: pd.DataFrame) -> None:

@@ -6,6 +6,7 @@ arXiv 1802.05637).
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class Discriminator(nn.Module):
         dims = len(space)
         ladder = widths(space, width, most)
         layers: list[nn.Module] = [CONV[dims](channels, ladder[0], 3, padding=1), nn.LeakyReLU(0.2)]
-        for above, below in zip(ladder, ladder[1:], strict=False):
+        for above, below in pairwise(ladder):
             layers += [CONV[dims](above, below, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers)
         with torch.no_grad():

@@ -5,6 +5,7 @@ Distill 1(10):e3). Knows shapes; does not know units (data.intensity) or how it 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class Generator(nn.Module):
         self.embed = nn.Embedding(classes, embedding)
         self.first = nn.Linear(latent + embedding, ladder[0] * torch.Size(start(space)).numel())
         layers: list[nn.Module] = [NORM[dims](ladder[0]), nn.ReLU()]
-        for below, above in zip(ladder, ladder[1:], strict=False):
+        for below, above in pairwise(ladder):
             layers += [
                 nn.Upsample(scale_factor=2, mode=UPSAMPLING[dims]),
                 CONV[dims](below, above, 3, padding=1, bias=False),

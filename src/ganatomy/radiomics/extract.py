@@ -138,7 +138,8 @@ def cooccurrence(levels: NDArray[np.int64], n: int | None = None) -> Array:
     angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
     kind = np.uint8 if n < 256 else np.uint16
     counts = graycomatrix(levels.astype(kind), [1], angles, levels=n + 1, symmetric=True)  # (n+1, n+1, 1, 4)
-    return np.moveaxis(counts[1:, 1:, 0], -1, 0).astype(np.float64)  # level 0 is the outside
+    inside: Array = np.moveaxis(counts[1:, 1:, 0], -1, 0).astype(np.float64)  # level 0 is the outside
+    return inside
 
 
 def glcm_features(counts: Array) -> Array:
@@ -194,4 +195,5 @@ def glcm_features(counts: Array) -> Array:
 
 def _entropy(p: Array) -> Array:
     """Shannon entropy in bits over the last axis; 0 log 0 = 0."""
-    return -(p * np.log2(np.where(p > 0, p, 1))).sum(-1) + 0.0  # + 0.0: no negative zero
+    entropy: Array = -(p * np.log2(np.where(p > 0, p, 1))).sum(-1) + 0.0  # + 0.0: no negative zero
+    return entropy

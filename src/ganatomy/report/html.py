@@ -18,18 +18,21 @@ from markupsafe import Markup
 
 from ganatomy.core import __version__
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS, Finding
-from ganatomy.core.verdict import DO_NOT_USE, FORBIDDING, GAIN, NO_GAIN, UNDECIDED, USE, Verdict, decide
+from ganatomy.core.verdict import DO_NOT_USE, FORBIDDING, NO_GAIN, UNDECIDED, USE, Verdict, decide
 from ganatomy.report import charts, words
 from ganatomy.report.read import MADE_BY, Part, Picture, Protocol, Run, Stage, read_run, roles_of
 
 HERE = Path(__file__).parent
 FORMAT = 1  # of report.json
 
-ICONS = {PASS: "tick", FAIL: "cross", INCONCLUSIVE: "query", NOT_COMPUTED: "dash"}
+ICONS = {PASS: "tick", FAIL: "cross", INCONCLUSIVE: "query", NOT_COMPUTED: "dash", "described": "dot"}
 SEALS = {DO_NOT_USE: "cross", USE: "tick", NO_GAIN: "dash", UNDECIDED: "query"}
 FIRST = (FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS)  # what a reader must see comes first
 SHOWN = 12  # passed findings of one gate that are shown unfolded
 PANELS = 24  # distributions drawn, about; more classes means fewer features
+
+NONE: charts.Triple = (None, None, None)
+DESCRIBED = "described"  # shown for a value that has no bar: nothing was judged
 
 View = dict[str, Any]
 
@@ -124,29 +127,38 @@ def _limits(run: Run, verdict: Verdict) -> list[View]:
     return [{"name": name, "finding": known.get(name)} for name in verdict.limits]
 
 
+def _shown(finding: Finding) -> str:
+    """The word a reader sees for a state: what passed without a bar was described, not judged."""
+    return DESCRIBED if finding.state == PASS and finding.bar is None else finding.state
+
+
 def _gates(run: Run) -> list[View]:
     """The gates in the order of the page, each with question, counts and findings, worst first."""
     found: dict[str, list[Finding]] = {}
     for finding in run.findings:
         found.setdefault(finding.gate, []).append(finding)
-    expected = {gate: part.gap for gate, part in (("copying", run.integrity), ("utility", run.utility)) if part.gap}
-    order = [gate for gate in words.QUESTIONS if gate in found or gate in expected]
+    missing = {gate: part.gap for gate, part in (("copying", run.integrity), ("utility", run.utility)) if part.gap}
+    order = [gate for gate in words.QUESTIONS if gate in found or gate in missing]
     out = []
     for gate in order + sorted(set(found) - set(order)):
-        findings = sorted(found.get(gate, []), key=lambda finding: FIRST.index(finding.state))
-        passed = [finding for finding in findings if finding.state == PASS]
-        fold = passed[SHOWN:]
+        views = sorted(({"finding": f, "state": _shown(f)} for f in found.get(gate, [])), key=_rank)
+        kept = min(SHOWN, sum(view["state"] == PASS for view in views))
+        fold = [view for view in views if view["state"] in (PASS, DESCRIBED)][kept:]
         out.append(
             {
                 "name": words.title(gate),
                 "question": words.QUESTIONS.get(gate, ""),
-                "gap": expected.get(gate, ""),
-                "counts": [(state, n) for state in FIRST if (n := sum(f.state == state for f in findings))],
-                "shown": findings[: len(findings) - len(fold)],
+                "gap": missing.get(gate, ""),
+                "counts": [(state, n) for state in FIRST if (n := sum(v["state"] == state for v in views))],
+                "shown": views[: len(views) - len(fold)],
                 "folded": fold,
             }
         )
     return out
+
+
+def _rank(view: View) -> int:
+    return (*FIRST, DESCRIBED).index(view["state"])
 
 
 def _picture(picture: Picture) -> View:
@@ -190,64 +202,53 @@ def _features(run: Run) -> list[View]:
 
 
 def _trials(run: Run) -> list[View]:
-    """One table per classifier and metric, the primary endpoint first."""
+    """One forest plot per classifier, metric and arm whose differences were taken; the primary endpoint first."""
     protocol, scores, differences = run.protocol.value, run.scores.value, run.differences.value
     if protocol is None or scores is None or differences is None:
         return []
-    pairs = sorted({(c, m) for c, m in zip(scores["classifier"], scores["metric"], strict=True)})
     primary = (protocol.classifier, protocol.metric)
-    ordered = [pair for pair in [primary] if pair in pairs] + [pair for pair in pairs if pair != primary]
-    deciding = next((f.subject for f in run.findings if f.gate == "utility" and f.name == GAIN), "")
-    return [
-        _trial(
-            protocol,
-            scores[(scores["classifier"] == classifier) & (scores["metric"] == metric)],
-            differences[(differences["classifier"] == classifier) & (differences["metric"] == metric)],
-            classifier=classifier,
-            metric=metric,
-            deciding=deciding if (classifier, metric) == primary else "",
+    out = []
+    for pair in sorted(
+        dict.fromkeys(zip(scores["classifier"], scores["metric"], strict=True)), key=lambda pair: pair != primary
+    ):
+        own, gaps = (
+            table[(table["classifier"] == pair[0]) & (table["metric"] == pair[1])] for table in (scores, differences)
         )
-        for classifier, metric in ordered
-    ]
+        for tested in dict.fromkeys(gaps["arm"]) or [""]:
+            view = _trial(
+                protocol, _by(own, "arm"), _by(gaps[gaps["arm"] == tested], "against"), tested, pair == primary
+            )
+            out.append({"classifier": pair[0], "metric": pair[1], **view})
+    return out
 
 
 def _trial(
     protocol: Protocol,
-    scores: pd.DataFrame,
-    differences: pd.DataFrame,
-    *,
-    classifier: str,
-    metric: str,
-    deciding: str,
+    levels: Mapping[str, charts.Triple],
+    changes: Mapping[str, charts.Triple],
+    tested: str,
+    primary: bool,
 ) -> View:
-    """The forest plot of one classifier and metric, from their rows; `deciding` is an arm or none."""
-    primary = (classifier, metric) == (protocol.classifier, protocol.metric)
-    levels, changes = _by_arm(scores), _by_arm(differences[differences["against"] == protocol.control])
-    arms = [*protocol.arms, *sorted(set(levels) - set(protocol.arms))]
-    marks = {"zero": 0.0, "margin": -protocol.margin}
+    """A row per arm: its score, and the tested arm minus it. levels, changes: by arm."""
+    marks = {"zero": 0.0, "margin": -protocol.margin} if primary else {"zero": 0.0}
+    numbers = [x for triple in changes.values() for x in triple if x is not None]
     level_scale = charts.limits([x for triple in levels.values() for x in triple if x is not None], 0.06)
-    change_scale = charts.limits(
-        [*marks.values(), *(x for triple in changes.values() for x in triple if x is not None)], 0.06
-    )
-    none: charts.Triple = (None, None, None)
+    change_scale = charts.limits([*marks.values(), *numbers], 0.06)
     rows = [
         {
             "arm": arm,
-            "control": arm == protocol.control,
-            "decides": bool(deciding) and arm == deciding,
-            "definition": protocol.definitions.get(arm, ""),
-            "level": words.interval(*levels.get(arm, none)),
-            "level_strip": charts.strip(levels.get(arm, none), level_scale, {}, f"{arm}, {words.term(metric)}"),
-            "change": words.interval(*changes.get(arm, none), sign=True),
-            "change_strip": charts.strip(
-                changes.get(arm, none), change_scale, marks, f"{arm} minus {protocol.control}"
-            ),
+            "tested": arm == tested,
+            "control": primary and arm == protocol.control,
+            "definition": " ".join(filter(None, (protocol.definitions.get(arm), protocol.notes.get(arm)))),
+            "level": words.interval(*level),
+            "level_strip": charts.strip(level, level_scale, {}, f"{arm}, score"),
+            "change": words.interval(*changes.get(arm, NONE), sign=True),
+            "change_strip": charts.strip(changes.get(arm, NONE), change_scale, marks, f"{tested} minus {arm}"),
         }
-        for arm in arms
+        for arm, level in levels.items()
     ]
     return {
-        "classifier": classifier,
-        "metric": metric,
+        "tested": tested,
         "primary": primary,
         "rows": rows,
         "level_axis": charts.scale_axis(level_scale, {}),
@@ -255,8 +256,9 @@ def _trial(
     }
 
 
-def _by_arm(table: pd.DataFrame) -> dict[str, charts.Triple]:
-    return {row["arm"]: (row["value"], row["low"], row["high"]) for row in _plain(table)}
+def _by(table: pd.DataFrame, key: str) -> dict[str, charts.Triple]:
+    """key -> value, low, high, in the order of the table."""
+    return {row[key]: (row["value"], row["low"], row["high"]) for row in _plain(table)}
 
 
 def _plain(table: pd.DataFrame) -> list[View]:
@@ -298,9 +300,9 @@ def _curves(run: Run) -> list[View]:
             [],
         ),
     ]
-    for name in sorted(column for column in log.columns if column not in ("step", "images", "lr")):
-        where = 1 if name.startswith("augment.") else 2 if ".sign." in name else 0
-        groups[where][3].append(name)
+    for name in sorted(column for column in log.columns if "." in column):
+        kind = _kind(name)[0]
+        groups[{"augment": 1, "sign": 2}.get(kind, 0)][3].append(name)
     return [
         {
             "name": title,
@@ -315,13 +317,20 @@ def _curves(run: Run) -> list[View]:
     ]
 
 
+def _kind(name: str) -> tuple[str, str]:
+    """What a logged name is about, and of what: D.augment.<class>, D.sign.<class>, else a net's loss."""
+    parts = name.split(".")
+    at = next((i for i in (0, 1) if parts[i] in ("augment", "sign") and len(parts) > i + 1), None)
+    return ("", name) if at is None else (parts[at], ".".join(parts[at + 1 :]))
+
+
 def _curve_name(name: str) -> str:
-    """The class where a curve belongs to one; `D: logistic` otherwise."""
-    if name.startswith("augment."):
-        return name.removeprefix("augment.")
+    """The class where a curve belongs to one; `Discriminator: logistic` otherwise."""
+    kind, label = _kind(name)
+    if kind:
+        return label
     net, _, rest = name.partition(".")
-    who = {"D": "Discriminator", "G": "Generator"}.get(net, net)
-    return rest.removeprefix("sign.") if rest.startswith("sign.") else f"{who}: {words.term(rest)}" if rest else name
+    return f"{ {'D': 'Discriminator', 'G': 'Generator'}.get(net, net) }: {words.term(rest)}"
 
 
 def _commands(stages: Mapping[str, Stage]) -> str:

@@ -5,6 +5,7 @@ recorded. Never raises for a missing or damaged file, only where there is no run
 """
 
 import json
+import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +114,8 @@ class Protocol:
     test_images: int
     test_patients: int
     definitions: Mapping[str, str]
+    notes: Mapping[str, str]  # arm -> what it could not do as defined
+    smallest: float | None  # difference of the primary metric that a trial of this size shows, power 0.8
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value, so runs are not compared
@@ -303,6 +306,7 @@ def _scores(path: Path, keys: tuple[str, ...]) -> pd.DataFrame:
 
 def _protocol(path: Path) -> Protocol:
     raw = read_json(path)
+    smallest = raw.get("smallest_visible_effect")
     return Protocol(
         arms=tuple(str(name) for name in raw["arms"]),
         classifier=str(raw["primary"]["classifier"]),
@@ -315,6 +319,8 @@ def _protocol(path: Path) -> Protocol:
         test_images=int(raw["test"]["images"]),
         test_patients=int(raw["test"]["patients"]),
         definitions={str(arm): str(text) for arm, text in (raw.get("definitions") or {}).items()},
+        notes={str(arm): str(text) for arm, text in (raw.get("notes") or {}).items()},
+        smallest=smallest if smallest is not None and math.isfinite(smallest) else None,
     )
 
 

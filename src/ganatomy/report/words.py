@@ -181,9 +181,12 @@ def setting(value: Any) -> str:
 
 
 def command(words: Iterable[str], settings: Mapping[str, Any]) -> str:
-    """A command with every setting written out, folded into lines a page can hold."""
+    """A command with every setting written out, folded into lines a page can hold.
+
+    Written `--name=value`: a value such as -1000,400 would be taken for a flag.
+    """
     named = sorted(flat(settings).items())
-    flags = [f"--{name.replace('_', '-')} {shlex.quote(setting(value))}" for name, value in named]
+    flags = [f"--{name.replace('_', '-')}={shlex.quote(setting(value))}" for name, value in named]
     lines, line = [], " ".join(words)
     for flag in flags:
         if len(line) + len(flag) > 84:

@@ -75,5 +75,5 @@ def _through(net: Classifier, images: np.ndarray, embed: bool) -> np.ndarray:
     out = []
     for part in torch.from_numpy(images).split(256):
         x = part.to(device)
-        out.append((net.embed(x) if embed else net(x).float().softmax(1)).cpu().numpy())
+        out.append((net.embed(x) if embed else net(x).double().softmax(1)).cpu().numpy())
     return np.concatenate(out).astype(np.float64)
