@@ -98,12 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     verbs = [job.verb for job in JOBS]
-    if words and not words[0].startswith("-") and words[0] not in verbs:
+    if words and words[0] not in (*verbs, "-h", "--help", "--version"):
         raise SettingsError(f"there is no command '{words[0]}'; {nearest(words[0], verbs)}")
     job = next((job for job in JOBS if words and job.verb == words[0]), None)
     top = parser(job.verb if job else None)
     args, unknown = top.parse_known_args(words)
-    assert job is not None  # argparse has left by itself for --help and for no verb
+    assert job is not None  # argparse has left by itself for --help, --version and no word at all
     cls = settings_class(job)
     names = [name for name, _, _ in flat(cls)]
     if unknown:
@@ -113,8 +113,9 @@ def _run(words: Sequence[str]) -> int:
         raise SettingsError(f"ganatomy {job.verb} does not know '{word}'; {hint}")
     module = importlib.import_module(f"ganatomy.jobs.{job.verb}")
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
-    preset = module.changes_of(given["preset"]) if "preset" in given else {}
-    settings = from_flat(cls(), {**preset, **(read_file(args.settings) if args.settings else {}), **given})
+    given = {**(read_file(args.settings) if args.settings else {}), **given}
+    preset = module.changes_of(given["preset"]) if "preset" in given and "preset" in names else {}
+    settings = from_flat(cls(), {**preset, **given})
     module.run(settings)
     if job.then:
         values = {

@@ -96,6 +96,6 @@ def load_generator(path: Path) -> Trained:
         raise RunError(
             f"{path}: the weights do not fit the network its header describes; the file was changed"
         ) from None
-    return Trained(
-        net.to(memory_format=torch.channels_last) if net.first.weight.ndim == 2 else net, header, file_hash(path)
-    )
+    if len(net.space) == 2:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Trained(net, header, file_hash(path))

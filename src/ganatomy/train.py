@@ -8,7 +8,8 @@ precision and versions. A task says what a batch costs and nothing else.
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganatomy.core import weights
-from ganatomy.core.errors import RunError, TrainingError
+from ganatomy.core.errors import RunError, SettingsError, TrainingError
 from ganatomy.core.progress import progress, say
 from ganatomy.core.run import write_text
 from ganatomy.core.seed import derive
@@ -25,6 +26,7 @@ from ganatomy.core.settings import Settings, option
 from ganatomy.data.batch import Batch
 from ganatomy.tasks.task import Phase, Task
 
+LAYOUT = {4: torch.channels_last, 5: torch.channels_last_3d}  # of tensors by their number of axes; others have none
 LOG_EVERY = 50  # steps between log rows; every row is also a check that all terms are finite numbers
 
 
@@ -46,6 +48,13 @@ class Loop(Settings):
     threads: int = option(0, "processor threads, 0 for torch's own choice", local=True)
     save_every: float = option(20.0, "seconds between checkpoints", local=True)
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"--{name} needs 1 or more, not {getattr(self, name)}")
+        if not 0 < self.lr < math.inf:
+            raise SettingsError(f"--lr needs a number above 0, not {self.lr:g}")
+
 
 Nets = Mapping[str, nn.Module]
 Hook = Callable[[int, Nets], None]
@@ -63,10 +72,24 @@ def place(loop: Loop) -> tuple[torch.device, bool]:
     return torch.device("cuda" if cuda else "cpu"), native
 
 
-def environment(device: torch.device, bf16: bool) -> dict[str, Any]:
+def environment(loop: Loop, device: torch.device, bf16: bool) -> dict[str, Any]:
     """What bits depend on besides (weights, seed, step); a change of it on resuming is said."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    return {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads(), "bf16": bf16}
+    threads = loop.threads or torch.get_num_threads()
+    return {"torch": torch.__version__, "device": name, "threads": threads, "bf16": bf16}
+
+
+@contextmanager
+def processor(loop: Loop) -> Iterator[None]:
+    """The processor as the loop asks for it, then as it was: what runs next must not depend on what ran before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(loop.threads or before)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(False)
 
 
 def rate(loop: Loop, step: int) -> float:
@@ -89,8 +112,8 @@ class State:
 
     def __init__(self, task: Task, loop: Loop, device: torch.device) -> None:
         self.task, self.step = task, 0
-        self.layout = torch.channels_last if _axes(task) == 2 else torch.channels_last_3d
-        task.nets.to(device=device, memory_format=self.layout)  # type: ignore[call-overload]
+        most = max((p.ndim for p in task.nets.parameters()), default=0)
+        task.nets.to(device=device, memory_format=LAYOUT.get(most, torch.preserve_format))  # type: ignore[call-overload]
         self.average = {name: _copy(task.nets[name]) for name in task.averaged}
         betas = (loop.beta1, loop.beta2)
         self.optimisers = {
@@ -116,7 +139,10 @@ class State:
 
     def load(self, tensors: Mapping[str, Tensor], step: int) -> None:
         """Take over what `tensors` gave."""
-        part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
         self.task.nets.load_state_dict(part("nets."))
         for name, net in self.average.items():
             net.load_state_dict(part(f"average.{name}."))
@@ -127,10 +153,6 @@ class State:
                 state.setdefault(int(index), {})[entry] = value
             optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
         self.step = step
-
-
-def _axes(task: Task) -> int:
-    return 1 + max((p.ndim for p in task.nets.parameters()), default=4) - 3
 
 
 def _copy(net: nn.Module) -> nn.Module:
@@ -154,21 +176,18 @@ def train(
     Raises TrainingError that names step, phase and term where a loss is not a finite number.
     """
     device, bf16 = place(loop)
-    if loop.threads:
-        torch.set_num_threads(loop.threads)
-    torch.set_flush_denormal(True)
+    now = environment(loop, device, bf16)
     state = State(task, loop, device)
-    log = _resume(state, folder, environment(device, bf16)) if folder else []
+    log, terms = _resume(state, folder, now) if folder else ([], {})
     task.nets.train()
     saved = begun = time.monotonic()
     first = state.step
-    with progress(name, loop.steps, first) as advance:
+    with processor(loop), progress(name, loop.steps, first) as advance:
         for step in range(first, loop.steps):
             batch = {
-                key: value.to(device, memory_format=state.layout) if value.ndim == _axes(task) + 2 else value.to(device)
+                key: value.to(device, memory_format=LAYOUT.get(value.ndim, torch.preserve_format))
                 for key, value in batch_at(step).items()
             }
-            terms: dict[str, Tensor] = {}
             for phase in task.phases:
                 if (step + 1) % phase.every == 0:
                     terms |= _turn(state, phase, batch, loop, step, bf16)
@@ -181,8 +200,7 @@ def train(
                 if state.step % every == 0 or state.step == loop.steps:
                     hook(state.step, state.average)
             if folder and (time.monotonic() - saved > loop.save_every or state.step == loop.steps):
-                _finite(terms, step)
-                _save(state, folder, log, environment(device, bf16))
+                _save(state, folder, log, {"environment": now, "terms": _finite(terms, step)})
                 saved = time.monotonic()
             speed = (state.step - first) * len(batch["y"]) / (time.monotonic() - begun)
             if name:
@@ -218,7 +236,8 @@ def _follow(state: State, step: int, batch: int) -> None:
 
 
 def _finite(terms: Mapping[str, Tensor], step: int) -> dict[str, float]:
-    values = {key: float(value) for key, value in terms.items()}
+    """The latest value of every term, also of those that are not taken at each step, such as a lazy penalty."""
+    values = {key: float(value) for key, value in sorted(terms.items())}
     for key, value in values.items():
         if not math.isfinite(value):
             raise TrainingError(
@@ -228,16 +247,23 @@ def _finite(terms: Mapping[str, Tensor], step: int) -> dict[str, float]:
     return values
 
 
-def _save(state: State, folder: Path, log: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> None:
+def _save(state: State, folder: Path, log: Sequence[Mapping[str, Any]], header: Mapping[str, Any]) -> None:
+    tensors = state.tensors()
+    for key, value in tensors.items():  # a step may end in broken weights although its losses were numbers
+        if not bool(value.isfinite().all()):
+            raise TrainingError(
+                f"training left the finite numbers at step {state.step}: {key} is broken; the last checkpoint stands. "
+                "Lower --lr, or raise --gamma, in a new run folder"
+            )
     write_text(folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in log))
-    weights.save(folder / "checkpoint.safetensors", state.tensors(), {"step": state.step, "environment": dict(now)})
+    weights.save(folder / "checkpoint.safetensors", tensors, {"step": state.step, **header})
 
 
-def _resume(state: State, folder: Path, now: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Take over the checkpoint in the folder, if there is one; the log is cut back to it."""
+def _resume(state: State, folder: Path, now: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Take over the checkpoint in the folder, if there is one: the log cut back to it, and the latest terms."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
-        return []
+        return [], {}
     tensors, header = weights.load(path)
     state.load(tensors, header["step"])
     say(f"going on at step {state.step}")
@@ -247,4 +273,5 @@ def _resume(state: State, folder: Path, now: Mapping[str, Any]) -> list[dict[str
                 f"note: this run was begun with {key} {value} and goes on with {now.get(key)}; the last bits may differ"
             )
     lines = (folder / "log.jsonl").read_text().splitlines()
-    return [row for row in map(json.loads, lines) if row["step"] <= state.step]
+    terms = {key: torch.tensor(value, dtype=torch.float64) for key, value in header["terms"].items()}
+    return [row for row in map(json.loads, lines) if row["step"] <= state.step], terms

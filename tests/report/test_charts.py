@@ -62,6 +62,11 @@ def test_the_feature_that_differs_is_chosen_and_its_double_is_passed_over():
     assert "twin" not in chosen and "flat" not in chosen
 
 
+def test_a_double_of_a_feature_shown_beside_is_passed_over_too():
+    assert "far" in charts.differing(_table(), 3, ["near"])
+    assert not {"far", "twin"} & set(charts.differing(_table(), 3, ["twin"]))
+
+
 def test_without_synthetic_images_no_feature_differs():
     table = _table()
     assert charts.differing(table[table["set"] != "synthetic"], 3) == []

@@ -271,10 +271,6 @@ def test_an_empty_folder_is_a_page_of_gaps(tmp_path):
     ("options", "caution"),
     [
         ({"patients_known": False}, "leakage of a patient from training into the test could not be excluded"),
-        (
-            {"copying": "not computed"},
-            "Copying (malignant) could not be settled: 12 held-out images are too few",
-        ),
         ({"stages": ("data", "train", "prove")}, "Whether images were copied has not been tested"),
     ],
 )
@@ -283,6 +279,11 @@ def test_what_a_reader_must_know_stands_beside_the_verdict(make_run, options, ca
     page = Page(html)
     assert any(caution in text for text in record["cautions"])
     assert caution in page.text[: page.text.index("What was in the data")]
+
+
+def test_a_question_of_copying_left_open_is_a_limit_with_its_reason(make_run):
+    page = Page(render(make_run(copying="not computed"))[0])
+    assert "not excluded: share nearer than chance (malignant): 12 held-out images are too few" in page.text
 
 
 def test_a_clean_run_has_no_caution(two):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ganatomy.core.errors import InputError, nearest
@@ -51,10 +52,11 @@ class Cohort:
         return len(self.table)
 
     def column(self, name: str) -> list[str]:
-        """A column as texts; empty texts where the column is absent."""
+        """A column as texts; empty texts where the column is absent or says nothing."""
         if name not in self.table:
             return [""] * len(self)
-        return [str(value) for value in self.table[name]]
+        values = self.table[name]
+        return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
 
     @property
     def labels(self) -> list[str]:
@@ -103,7 +105,7 @@ class Cohort:
         if label is not None:
             if label not in self.classes:
                 raise InputError(f"{self.name} has no class '{label}'; {nearest(label, self.classes)}")
-            keep &= self.table["class"].astype(str) == label
+            keep &= np.array(self.labels) == label
         return Cohort(self.table[keep].reset_index(drop=True), self.name)
 
     def take(self, rows: Sequence[int]) -> "Cohort":
@@ -122,13 +124,19 @@ def read_manifest(path: Path) -> Cohort:
     Raises InputError where the file is missing, is no CSV, or has no 'path' column.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        # a short line leaves missing values even so
+        table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")
     except OSError as error:
         raise InputError(f"cannot read the manifest {path}: {error.strerror}") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"the manifest {path} is not a CSV table: {error}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for names of rows
+        raise InputError(f"the manifest {path} has lines with more values than its header; name every column")
+    table.columns = table.columns.str.strip()
     if "path" not in table:
-        raise InputError(f"the manifest {path} has no column 'path'; its columns are: {', '.join(table.columns)}")
+        raise InputError(
+            f"the manifest {path} has no column 'path'; its columns, split at commas, are: {', '.join(table.columns)}"
+        )
     here = path.resolve().parent
-    table["path"] = [text if ":" in text.split("/")[0] else str(here / text) for text in table["path"]]
+    table["path"] = [text if text.startswith("phantom:") else str(here / text) for text in table["path"]]
     return Cohort(table, str(path))

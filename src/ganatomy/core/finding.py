@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from ganatomy.core.errors import InputError
 from ganatomy.core.run import write_text
@@ -79,11 +80,10 @@ def read_findings(path: Path) -> Sequence[Finding]:
     """Read what `write_findings` wrote; InputError where the file is something else."""
     known = {field.name for field in fields(Finding)}
     try:
-        rows = json.loads(path.read_text())
-        return [
-            Finding(**{key: tuple(v) if key == "bar" and v else v for key, v in row.items() if key in known})
-            for row in rows
-        ]
+        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        for row in rows:
+            row["bar"] = tuple(row["bar"]) if row.get("bar") else None
+        return [Finding(**{key: value for key, value in row.items() if key in known}) for row in rows]
     except FileNotFoundError:
         raise InputError(f"there is no {path}; the stage that writes it has not finished") from None
     except (ValueError, TypeError, AttributeError) as error:

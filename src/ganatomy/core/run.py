@@ -7,7 +7,6 @@ version. A stage runs again only if one of the first three changed. Knows files 
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ def write_bytes(path: Path, content: bytes) -> Path:
         part = path.with_name(f".{path.name}.part")
         try:
             part.write_bytes(content)
-            os.replace(part, path)
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
@@ -49,7 +48,7 @@ def write_json(path: Path, content: Any) -> Path:
 def read_json(path: Path) -> Any:
     """Read a JSON file of a run; RunError in words where it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise RunError(f"there is no {path}; run the stage that writes it first") from None
     except ValueError:
@@ -57,9 +56,14 @@ def read_json(path: Path) -> Any:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file's bytes; RunError in words where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(
+            f"cannot read {path}: {error.strerror}; restore it, or run the stage that writes it again"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,20 @@ def stage(
     read = {name: file_hash(value) if isinstance(value, Path) else value for name, value in inputs.items()}
     now = {"job": job, "format": FORMAT, "version": __version__, "settings": dict(settings), "inputs": read}
     done, begun = folder / "done.json", folder / "begun.json"
-    old = read_json(done) if done.exists() else read_json(begun) if begun.exists() else None
-    if old is not None and not overwrite:
-        _same_settings(folder, old, now)
-        if done.exists() and old["inputs"] == read and all((folder / name).exists() for name in old["outputs"]):
-            return Outcome(folder, made=False)
-    goes_on = old is not None and not done.exists() and not overwrite and old["inputs"] == read
-    if not goes_on:
-        for name in (done, begun):
-            name.unlink(missing_ok=True)
-        if old is not None:
-            _clear(folder, clear)
+    found = next((path for path in (done, begun) if path.exists()), None)
+    if found:
+        goes_on = False
+        if not overwrite:  # with it the old record is not even read: it may be damaged
+            old = read_json(found)
+            _same_settings(folder, old, now)
+            same = old["inputs"] == read and old["format"] == FORMAT
+            if found == done and same and all((folder / name).exists() for name in old["outputs"]):
+                return Outcome(folder, made=False)
+            goes_on = found == begun and same
+        if not goes_on:
+            write_json(begun, {**now, "inputs": None})  # equals no inputs: killed while clearing, it is cleared again
+            done.unlink(missing_ok=True)
+            _clear(folder, clear, begun)
     write_json(begun, now)
     outputs = {path.relative_to(folder).as_posix(): file_hash(path) for path in work()}
     write_json(done, {**now, "outputs": dict(sorted(outputs.items()))})
@@ -111,10 +118,7 @@ def stage(
 
 
 def _same_settings(folder: Path, old: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if old.get("format", 0) > FORMAT:
-        raise RunError(
-            f"{folder} was made by ganatomy {old.get('version')}, which is newer; install that version to go on"
-        )
+    _not_newer(folder, old)
     changed = difference(old.get("settings", {}), now["settings"])
     if old.get("job") != now["job"]:
         raise RunError(
@@ -127,10 +131,20 @@ def _same_settings(folder: Path, old: Mapping[str, Any], now: Mapping[str, Any])
         )
 
 
-def _clear(folder: Path, patterns: Iterable[str]) -> None:
+def _not_newer(folder: Path, old: Mapping[str, Any]) -> None:
+    if old.get("format", 0) > FORMAT:
+        raise RunError(
+            f"{folder} was made by ganatomy {old.get('version')}, which is newer; install that version to go on"
+        )
+
+
+def _clear(folder: Path, patterns: Iterable[str], keep: Path) -> None:
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != keep:
+                path.unlink()
 
 
 def finished(run: Path, name: str) -> Path:
@@ -140,7 +154,7 @@ def finished(run: Path, name: str) -> Path:
     if not run.is_dir():
         raise RunError(f"there is no run folder {run}; make one with: ganatomy augment DATA -o {run}")
     if not (folder / "done.json").exists():
-        raise RunError(
-            f"{run} has no finished '{name}' stage; run first: ganatomy {verb}{' synthesis DATA -o' if verb == 'train' else ''} {run}"
-        )
+        words = "train synthesis DATA -o" if verb == "train" else verb
+        raise RunError(f"{run} has no finished '{name}' stage; run first: ganatomy {words} {run}")
+    _not_newer(folder, read_json(folder / "done.json"))
     return folder

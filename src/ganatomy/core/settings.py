@@ -8,6 +8,8 @@ not know any job.
 import argparse
 import dataclasses
 import json
+import math
+import re
 import tomllib
 import types
 import typing
@@ -19,7 +21,7 @@ from typing import Any, TypeVar
 from ganatomy.core.errors import InputError, SettingsError, nearest
 
 
-def option(default: Any = dataclasses.MISSING, help: str = "", unit: str = "", local: bool = False) -> Any:  # noqa: A002
+def option(default: Any = dataclasses.MISSING, help: str = "", unit: str = "", local: bool = False) -> Any:
     """A settings field: its default, a sentence for --help, and its unit.
 
     local=True marks what does not change a result (where to write, how many workers): it stays out of the record.
@@ -92,7 +94,7 @@ def convert(name: str, hint: Any, value: Any) -> Any:  # noqa: PLR0911, PLR0912
             raise SettingsError(f"{_flag(name)} is one of {', '.join(map(str, inner))}, not '{value}'")
         return value
     if origin is tuple:
-        parts = value.split(",") if isinstance(value, str) else list(value)
+        parts = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
         return tuple(
             convert(name, inner[0], part.strip() if isinstance(part, str) else part) for part in parts if part != ""
         )
@@ -108,6 +110,10 @@ def convert(name: str, hint: Any, value: Any) -> Any:  # noqa: PLR0911, PLR0912
     try:
         if hint is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
+        if hint is float and not math.isfinite(float(value)):
+            raise ValueError
+        if hint in (str, Path) and not isinstance(value, (str, Path, int, float)):
+            raise TypeError
         return hint(value)
     except (TypeError, ValueError):
         kind = {int: "a whole number", float: "a number", str: "a word", Path: "a path"}.get(hint, str(hint))
@@ -147,7 +153,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def read_file(path: Path) -> dict[str, Any]:
     """Settings from a .json or .toml file, nested or flat, as flat names."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except OSError as error:
         raise InputError(f"cannot read the settings file {path}: {error.strerror}") from None
@@ -168,6 +174,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[Settings], positional: tuple[str, ...] = ()) -> None:
     """Give a parser one flag per field (positional ones by name), values left as the words the user wrote."""
+    parser._negative_number_matcher = re.compile(r"-\.?\d[\d.,eE+-]*$")  # --window -1000,400 is a value, not a flag
     for name, hint, item in flat(cls):
         meta, default = item.metadata, item.default
         text = meta.get("help", "") + (f" [{meta['unit']}]" if meta.get("unit") else "")

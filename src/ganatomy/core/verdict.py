@@ -20,8 +20,8 @@ GAIN, HARM = "gain", "harm"  # names of the two findings of the utility gate tha
 
 @dataclass(frozen=True)
 class Verdict:
-    """word: one of WORDS; sentence: the word with its reason; limits: integrity failures the set carries, and copying or
-    privacy questions that this cohort is too small to answer
+    """word: one of WORDS; sentence: the word with its reason; limits: integrity failures the set carries, and copying
+    or privacy questions that this cohort is too small to answer
     """
 
     word: str
@@ -42,22 +42,24 @@ def decide(findings: Sequence[Finding]) -> Verdict:
     def verdict(word: str, reason: str) -> Verdict:
         return Verdict(word, f"{word[0].upper()}{word[1:]}: {reason}.", tuple(limits))
 
-    if forbidden := [f.note or _label(f) for f in failed if f.gate in FORBIDDING]:
+    if forbidden := [_reason(f) for f in failed if f.gate in FORBIDDING]:
         return verdict(DO_NOT_USE, "; ".join(forbidden))
     gain, harm = (next((f for f in findings if f.gate == "utility" and f.name == n), None) for n in (GAIN, HARM))
     if gain is None or harm is None:
         return verdict(UNDECIDED, "the utility trial has not been run (ganatomy prove)")
     if harm.state == FAIL:
-        return verdict(DO_NOT_USE, harm.note)
+        return verdict(DO_NOT_USE, _reason(harm))
     if not any(f.gate in FORBIDDING for f in findings):
         return verdict(UNDECIDED, "nobody has looked for copies of training images (ganatomy check)")
     if gain.state == PASS:
-        return verdict(USE, gain.note)
-    for finding in (gain, harm):
-        if finding.state in (INCONCLUSIVE, NOT_COMPUTED):
-            return verdict(UNDECIDED, finding.note)
-    return verdict(NO_GAIN, gain.note)
+        return verdict(USE, _reason(gain))
+    unclear = next((f for f in (gain, harm) if f.state in (INCONCLUSIVE, NOT_COMPUTED)), None)
+    return verdict(UNDECIDED, _reason(unclear)) if unclear else verdict(NO_GAIN, _reason(gain))
 
 
 def _label(finding: Finding) -> str:
     return f"{finding.name} ({finding.subject})" if finding.subject else finding.name
+
+
+def _reason(finding: Finding) -> str:
+    return finding.note or _label(finding)

@@ -29,7 +29,10 @@ def draw(chance: Tensor, space: tuple[int, ...], symmetry: Symmetry, boxes: bool
     three quarters of it: at chance 1 every orientation is equally likely.
     """
     n, dims, device = len(chance), len(space), chance.device
-    happens = lambda p: torch.rand(n, device=device) < p  # noqa: E731
+
+    def happens(p: Tensor) -> Tensor:
+        return torch.rand(n, device=device) < p
+
     reach = torch.tensor([size // 8 for size in space], device=device)
     shift = ((torch.rand(n, dims, device=device) * 2 - 1) * (reach + 0.5)).round().clamp(-reach, reach).long()
     shift = shift * happens(chance)[:, None]

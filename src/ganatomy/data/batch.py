@@ -19,6 +19,8 @@ def balanced(x: Tensor, y: Sequence[int], size: int, seed: int) -> Callable[[int
     classes = int(codes.max()) + 1
     rows = [torch.nonzero(codes == c).ravel() for c in range(classes)]
     counts = torch.tensor([len(r) for r in rows])
+    if not counts.all():
+        raise ValueError(f"class {int(counts.argmin())} has no image to draw")
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (classes, most images)
 
     def batch_at(step: int) -> Batch:

@@ -29,11 +29,22 @@ class Intensity:
         """(...) float32 in about [-1, 1] -> (...) values in the stored type: the same quantiser as the real images'."""
         clipped = np.clip(scaled.astype(np.float64), -1, 1)
         values = self.low + (clipped + 1) / 2 * (self.high - self.low)
-        return values.astype(self.dtype) if np.dtype(self.dtype).kind == "f" else np.rint(values).astype(self.dtype)
+        if np.dtype(self.dtype).kind == "f":
+            return values.astype(self.dtype)
+        span = np.iinfo(self.dtype)  # a window may reach beyond it
+        return np.clip(np.rint(values), span.min, span.max).astype(self.dtype)
 
 
 def fit(values: np.ndarray, window: tuple[float, ...] = ()) -> Intensity:
-    """The map for training values (N, C, H, W): 8-bit keeps 0..255; else the window, or the middle 99.98 % of the values."""
+    """The map for training values (N, C, H, W): the window; else 0..255 for 8 bit, or the middle 99.98 % of the values.
+
+    Raises InputError where the window is none, or all values are one.
+    """
+    least, most = float(values.min()), float(values.max())
+    if least == most:
+        raise InputError(
+            f"all training images hold the one value {least:g}; there is nothing to learn from constant images"
+        )
     if window:
         if len(window) != 2 or window[0] >= window[1]:
             raise InputError(f"--window needs two values, low then high, not '{','.join(map(str, window))}'")
@@ -44,8 +55,6 @@ def fit(values: np.ndarray, window: tuple[float, ...] = ()) -> Intensity:
         low, high = (float(v) for v in np.percentile(values, (0.01, 99.99)))
         if values.dtype.kind in "iu":
             low, high = float(np.floor(low)), float(np.ceil(high))
-    if not low < high:
-        raise InputError(
-            f"all training images hold the one value {low:g}; there is nothing to learn from constant images"
-        )
+        if low == high:  # hardly any pixel differs from the ground
+            low, high = least, most
     return Intensity(low, high, values.dtype.name)

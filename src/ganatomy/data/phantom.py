@@ -349,7 +349,12 @@ def _malignant(phantom: Phantom, images: list[tuple[int, ...]]) -> set[tuple[int
                 chosen.add((patient, nodule))
                 count += nodules.count(nodule)
         if count == wanted:
-            break
+            return chosen
+    for patient, nodules in enumerate(images):  # few benign images are wanted: no patient keeps them
+        for nodule in sorted(set(nodules)):
+            if (patient, nodule) not in chosen and count + nodules.count(nodule) <= wanted:
+                chosen.add((patient, nodule))
+                count += nodules.count(nodule)
     return chosen
 
 
@@ -479,13 +484,14 @@ def _tubes(tubes: np.ndarray, level: float, thickness: float) -> np.ndarray:
     x, y = _axes()
     cover = np.zeros((GRID, GRID))
     bottom, top = level - thickness / 2, level + thickness / 2
-    for x0, y0, z0, r0, x1, y1, z1, r1 in tubes.tolist():
+    widest = np.maximum(np.maximum(tubes[:, 3], tubes[:, 7]), CELL)
+    starts = np.minimum(tubes[:, :3], tubes[:, 4:7]) - widest[:, None]
+    ends = np.maximum(tubes[:, :3], tubes[:, 4:7]) + widest[:, None]
+    seen = (starts < [HALF, HALF, top]).all(axis=1) & (ends > [-HALF, -HALF, bottom]).all(axis=1)
+    for x0, y0, z0, r0, x1, y1, z1, r1 in tubes[seen].tolist():
         radius = max(r0, r1, CELL)
-        low, high = min(z0, z1) - radius, max(z0, z1) + radius
         left, right = _cells(min(x0, x1) - radius, max(x0, x1) + radius)
         upper, lower = _cells(min(y0, y1) - radius, max(y0, y1) + radius)
-        if low > top or high < bottom or left >= right or upper >= lower:
-            continue
         dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
         dx, dz = dx if abs(dx) + abs(dy) > 1e-3 else 1e-3, dz if abs(dz) > 1e-6 else 1e-6  # never quite upright or flat
         run = dx * dx + dy * dy
@@ -728,7 +734,8 @@ def _inner(
         return np.asarray(full + (calcium - full) * amount)
     if scene.texture == "necrotic":
         core = ball(0.48 + 0.20 * size, 0.12, soft=1.2)
-        out = full + 14.0 + (6.0 - 10.0 * strong - full - 14.0) * core
+        rim, dead = full + 14.0, 6.0 - 10.0 * strong + 0.5 * (full - solid.mean())
+        out = rim + (dead - rim) * core
         if kind < 0.4 and scene.diameter > 9.0:  # the core has drained into a bronchus: a cavity with air
             out = out + (AIR + 40.0 - out) * ball(0.25 + 0.25 * size, 0.22, 1)
         return np.asarray(out)

@@ -21,7 +21,7 @@ VALIDATION = "val"  # what other programs' splits call what becomes select and h
 
 @dataclass(frozen=True)
 class Split(Settings):
-    """Shares of the patients. A split that the source came with is kept: train, test; its val becomes select and holdout."""
+    """Shares of the patients. A split the source came with is kept: train, test; its val becomes select and holdout."""
 
     train_share: float = option(0.55, "share of the patients to learn from")
     select_share: float = option(0.10, "share of the patients on which choices are made")
@@ -34,9 +34,10 @@ class Split(Settings):
 def apportion(members: dict[str, Counter[str]], shares: dict[str, float], seed: int, purpose: str) -> dict[str, str]:
     """Give each patient a part so that each part gets its share of every class, rare classes first.
 
-    members: patient -> images per class; shares: part -> weight. Patients come in an order drawn from the seed, those with
-    the rarest class and the most images first; each goes where the classes it carries are furthest below their share
-    (iterative stratification, Sechidis et al. 2011, with patients as the unit).
+    members: patient -> images per class; shares: part -> weight. Patients come in an order drawn from the seed, those
+    with the rarest class and the most images first; each goes where the classes it carries are furthest below their
+    share (iterative stratification, Sechidis et al. 2011, with patients as the unit). While there are no more patients
+    of a class than parts without it, only those parts are served: as far as patients reach, no part goes without.
     """
     total: Counter[str] = sum(members.values(), Counter())
     weight = {part: share / sum(shares.values()) for part, share in shares.items() if share > 0}
@@ -45,6 +46,7 @@ def apportion(members: dict[str, Counter[str]], shares: dict[str, float], seed: 
     rarest = {who: min(total[label] for label in own) for who, own in members.items()}
     order = sorted(drawn, key=lambda who: (rarest[who], -sum(members[who].values()), rank[who]))
     have: dict[str, Counter[str]] = {part: Counter() for part in weight}
+    left = Counter(label for own in members.values() for label in own)  # patients of a class still to come
     out = {}
     for who in order:
         own = members[who]
@@ -55,8 +57,10 @@ def apportion(members: dict[str, Counter[str]], shares: dict[str, float], seed: 
             lack = {label: weight[part] * total[label] - have[part][label] for label in own}
             return (lack[rare], sum(lack[label] / total[label] for label in own))
 
-        out[who] = max(weight, key=need)
+        without = [part for part in weight if not have[part][rare]]
+        out[who] = max(without if left[rare] <= len(without) else weight, key=need)
         have[out[who]] += own
+        left.subtract(own.keys())
     return out
 
 
@@ -70,6 +74,10 @@ def split(cohort: Cohort, settings: Split | None = None) -> Cohort:
     settings = settings or Split()
     if not 0 <= settings.fold < settings.folds or settings.folds < 2:
         raise InputError(f"--fold {settings.fold} is not one of 0 to {settings.folds - 1}; --folds must be 2 or more")
+    rest = {TRAIN: settings.train_share, SELECT: settings.select_share, HOLDOUT: settings.holdout_share}
+    for part, share in rest.items():
+        if share <= 0:
+            raise InputError(f"--{part}-share {share:g} leaves no patient for the role '{part}'; give it more than 0")
     if len(cohort.classes) < 2:
         raise InputError(
             f"{cohort.name} holds one class only ({cohort.classes[0]}); to balance classes at least two are needed: "
@@ -84,29 +92,29 @@ def split(cohort: Cohort, settings: Split | None = None) -> Cohort:
     def share_out(whom: list[str], shares: dict[str, float], purpose: str) -> None:
         role.update(apportion({who: members[who] for who in whom}, shares, settings.split_seed, purpose))
 
-    rest = {TRAIN: settings.train_share, SELECT: settings.select_share, HOLDOUT: settings.holdout_share}
     if not given:
         parts = {str(k): 1.0 for k in range(settings.folds)}
         blocks = apportion(members, parts, settings.split_seed, "folds")
         role.update({who: TEST for who, block in blocks.items() if block == str(settings.fold)})
         share_out([who for who in members if who not in role], rest, f"fold {settings.fold}")
-    elif set(given.values()) <= {TRAIN, VALIDATION, TEST}:
-        halves = {SELECT: settings.select_share, HOLDOUT: settings.holdout_share}
-        if VALIDATION in given.values():
-            share_out([who for who, word in given.items() if word == VALIDATION], halves, "validation")
-        else:
-            share_out([who for who, word in given.items() if word == TRAIN], rest, "validation")
+    elif VALIDATION in given.values():
+        halves = {part: rest[part] for part in (SELECT, HOLDOUT)}
+        share_out([who for who, word in given.items() if word == VALIDATION], halves, "validation")
+    elif set(given.values()) <= {TRAIN, TEST}:
+        share_out([who for who, word in given.items() if word == TRAIN], rest, "validation")
     table = cohort.table.copy()
     table["role"] = [role[who] for who in cohort.patients]
     table["fold"] = settings.fold
     done = Cohort(table, cohort.name)
+    served = set(zip(done.labels, done.column("role"), strict=True))
     for label in cohort.classes:
         for part in ROLES:
-            if not len(labelled := done.where(part)) or label not in labelled.classes:
-                whose = len({who for who, own in members.items() if label in own})
+            if (label, part) not in served:
+                whose = sum(label in own for own in members.values())
                 raise InputError(
-                    f"{cohort.name}: class '{label}' has {cohort.counts[label]} image(s) of {whose} patient(s), and none falls to the "
-                    f"role '{part}'; at least four patients per class are needed, or a manifest with a role column that covers every class"
+                    f"{cohort.name}: class '{label}' has {cohort.counts[label]} image(s) of {whose} patient(s), and "
+                    f"none falls to the role '{part}'; at least {max(4, settings.folds)} patients a class are needed, "
+                    "or a manifest with a role column that covers every class"
                 )
     return done
 

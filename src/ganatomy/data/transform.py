@@ -13,9 +13,9 @@ from torch import Tensor
 class Draw:
     """What happens to each image of a batch of n with `dims` spatial axes.
 
-    shift: (n, dims) pixels, filled by reflection; flip: (n,) mirror the last axis; turn: (n,) quarter turns in the
-    plane of the last two axes; box: (n, dims + 1) centre and half-width in pixels of a region set to `fill`,
-    half-width 0 for none
+    shift: (n, dims) pixels by which the view moves, filled by reflection; flip: (n,) mirror the last axis; turn: (n,)
+    quarter turns in the plane of the last two axes, before the flip, before the shift; box: (n, dims + 1) centre and
+    half-width in pixels of a region set to `fill`, half-width 0 for none
     """
 
     shift: Tensor
@@ -30,12 +30,14 @@ def transform(x: Tensor, draw: Draw) -> Tensor:
     n, channels, *space = x.shape
     dims = len(space)
     grid = torch.meshgrid(*(torch.arange(size, device=x.device) for size in space), indexing="ij")
+
+    def wide(v: Tensor) -> Tensor:
+        return v.view(n, *[1] * dims)
+
     # where each output pixel is read from; dims tensors of (n, *space)
-    at = [axis.expand(n, *space) for axis in grid]
-    wide = lambda v: v.view(n, *[1] * dims)  # noqa: E731
-    at = [axis + wide(draw.shift[:, i]) for i, axis in enumerate(at)]
+    at = [axis + wide(draw.shift[:, i]) for i, axis in enumerate(grid)]
     for i, size in enumerate(space):  # reflect into the image without repeating the edge
-        period = 2 * (size - 1)
+        period = max(2 * (size - 1), 1)
         folded = at[i].abs() % period
         at[i] = torch.minimum(folded, period - folded)
     at[-1] = torch.where(wide(draw.flip), space[-1] - 1 - at[-1], at[-1])

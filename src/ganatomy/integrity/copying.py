@@ -22,6 +22,7 @@ Mirror = Callable[[Array], Array]
 
 SIDE = 16  # pixels of a thumbnail
 ALPHA = 0.01
+PATIENTS = 3  # holdout patients without which there is no threshold
 SHARE, POWER = 0.10, 0.80  # a pass must have been able to find this share of copies, this often
 
 
@@ -78,17 +79,20 @@ def closest(train: Features, synthetic: Features, k: int, mirror: Mirror | None 
 
 
 def suspects(train: Features, holdout: Features, synthetic: Features, seed: int, mirror: Mirror | None = None) -> Index:
-    """Rows of synthetic to look at and delete: exact copies, and those with Benjamini-Hochberg q <= 0.05.
-
-    Conformal p = (1 + #{holdout images as near to one patient, d1 / d2}) / (n + 1), one image per holdout patient.
+    """Rows of synthetic to look at and delete: exact copies; those with Benjamini-Hochberg q <= 0.05, where
+    p = (1 + #{holdout images as near to one patient, d1 / d2}) / (n + 1); and all below the threshold of a tail test
+    that rejects. One image per holdout patient. With n patients q <= 0.05 takes m / (20 n + 20) copies of m images.
     """
     if not len(train) or not len(synthetic):
         return np.empty(0, np.int64)
     distance, g, _ = nearest(train, synthetic.values, mirror)
     copies = distance <= _same(train)
     if len(holdout):
-        h = nearest(train, one_per_patient(holdout, rng(seed, "suspects")).values, mirror)[1]
+        h = nearest(train, one_per_patient(holdout, rng(seed, "copying")).values, mirror)[1]
         copies |= false_discovery_control((1 + np.searchsorted(np.sort(h), g, "right")) / (len(h) + 1)) <= 0.05
+        if len(h) >= PATIENTS:
+            _, threshold, p = tail(g, h)
+            copies |= (g < threshold) & (p < ALPHA)
     return np.flatnonzero(copies)
 
 
@@ -144,16 +148,18 @@ def copying_findings(
     Clopper-Pearson over images. The same test on d1 alone also rejects smooth or monotonous images that copy nothing
     (docs/check.md); where only it rejects, the finding is inconclusive.
     """
-    one = one_per_patient(holdout, rng(seed, f"copying {space} {label}"))
+    one = one_per_patient(holdout, rng(seed, "copying"))
     m, n = len(synthetic), len(one)
-    name, size = f"copies of training images, {space}", {"n_images": len(holdout), "n_patients": n}
+    finding = partial(
+        Finding, "copying", f"copies of training images, {space}", label, n_images=len(holdout), n_patients=n
+    )
     for what, have, need in (
         ("training patients", train.n_patients, 2),
         ("synthetic images", m, 1),
-        ("holdout patients", n, 3),
+        ("holdout patients", n, PATIENTS),
     ):
         if have < need:
-            return [Finding("copying", name, label, **size, note=f"there are {have} {what}, this needs {need}")]
+            return [finding(note=f"there are {have} {what}, this needs {need}")]
     g1, g, _ = nearest(train, synthetic.values, mirror)
     h1, h, _ = nearest(train, one.values, mirror)
     count, threshold, p = tail(g, h)
@@ -182,9 +188,7 @@ def copying_findings(
     law = (rank(n), n + 1 - rank(n))
     bar = ("<=", float(betabinom.isf(ALPHA, m, *law)) / m)
     low, high = clopper_pearson(count, m)
-    return [
-        Finding("copying", name, label, count / m, low, high, law[0] / (n + 1), bar, **size, state=state, note=note)
-    ]
+    return [finding(count / m, low, high, law[0] / (n + 1), bar, state=state, note=note)]
 
 
 def _remedy(m: int) -> str:

@@ -44,7 +44,7 @@ def coverage_findings(
 ) -> list[Finding]:
     """Coverage and density of synthetic about train against BARS x those of holdout about the same train images.
 
-    All at n = the smallest set (at most MOST), medians over 20 draws. low and high are the value plus the 95 % spread
+    All at n = the smallest set (at most MOST), means over 20 draws. low and high are the value plus the 95 % spread
     of value - bar over halves by patient, so that the yardstick's own uncertainty is in the interval.
     """
     data = prepare(train, holdout, synthetic)
@@ -64,7 +64,7 @@ def coverage_findings(
         if reason:
             found.append(finding(name, label, note=reason))
             continue
-        value, yardstick = np.median(whole[:, :, column], axis=0)
+        value, yardstick = np.mean(whole[:, :, column], axis=0)
         spread = halves[:, 0, column] - factor * halves[:, 1, column]
         low, high = value + np.quantile(spread - np.median(spread), [0.025, 0.975])
         low, high = max(low, 0.0), max(min(high, 1.0), value) if column == 1 else high

@@ -38,7 +38,9 @@ class Features:
     patients: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", np.asarray(self.values, np.float64).reshape(-1, len(self.names)))
+        object.__setattr__(self, "values", np.asarray(self.values, np.float64))
+        if self.values.ndim != 2 or self.values.shape[1] != len(self.names):
+            raise ValueError(f"{len(self.names)} features need values of shape (n, {len(self.names)})")
         if len(self.patients) not in (0, len(self.values)):
             raise ValueError(f"{len(self.values)} rows cannot have {len(self.patients)} patients")
 
@@ -147,6 +149,7 @@ def sample(
     (resamples, k) values at about n/2, each from a random half of the patients of train and of holdout and half of
     the synthetic rows. A half drawn without replacement scatters about the whole as the whole does about the truth
     (for a mean, exactly), and repeats no row: a bootstrap would, and repeats inflate distances and shrink coverage.
+    Each half is the mean of four draws, so that a large set steadies the halves as its 20 draws steady the whole.
     A half of few images (one patient owns most) is left out; with fewer than 20 halves left there are none.
     """
     sets = (data.train, data.holdout, data.synthetic)
@@ -159,8 +162,9 @@ def sample(
         parts = [half(s, generator) for s in sets]
         m = min(n // 2, *(len(p) for p in parts))
         if m >= max(n // 4, LEAST_HALF):
-            halves.append(measure(*(draw(p, m, generator) for p in parts)))
-    return np.array(whole), np.array(halves if len(halves) >= 20 else [])
+            draws = [measure(*(draw(p, m, generator) for p in parts)) for _ in range(4)]
+            halves.append(np.mean(draws, axis=0))
+    return np.array(whole), np.array(halves if len(halves) >= min(20, resamples) else [])
 
 
 def settle(
@@ -196,7 +200,7 @@ def clopper_pearson(count: int, n: int) -> tuple[float, float]:
 
 
 def undefined_findings(label: str, train: Features, holdout: Features, synthetic: Features) -> list[Finding]:
-    """Share of synthetic images with undefined features (flat, empty), against holdout: the rows other gates cannot see.
+    """Share of synthetic images with undefined features (flat, empty): the rows other gates cannot see.
 
     Bar: at most LOST above the holdout's share. The interval is Clopper-Pearson's over synthetic images.
     """

@@ -39,7 +39,7 @@ def frechet_findings(
 ) -> list[Finding]:
     """d^2(synthetic, holdout) against RATIO x d^2(train, holdout), both at n = the smallest of the three sets.
 
-    value and yardstick are medians over 20 draws of n images. low and high are the value times the 95 % spread of
+    value and yardstick are means over 20 draws of n images. low and high are the value times the 95 % spread of
     the *ratio* over halves by patient, so that the yardstick's own uncertainty is in the interval the bar is held to.
     """
     data = prepare(train, holdout, synthetic)
@@ -57,10 +57,10 @@ def frechet_findings(
     whole, halves = sample(measure, data, seed, f"frechet {space} {label}", resamples)
     if not len(halves):
         return [finding(note=UNEVEN)]
-    value, yardstick = np.median(whole, axis=0)
+    value, yardstick = np.mean(whole, axis=0)
     spread = np.log(np.maximum(halves[:, 0], 1e-12) / np.maximum(halves[:, 1], 1e-12))
     low, high = value * np.exp(np.quantile(spread - np.median(spread), [0.025, 0.975]))
-    means = f"means only: covariances need {COVARIANCES} images a set, the smallest has {n}" if n < COVARIANCES else ""
+    means = f"means only: covariances need {COVARIANCES} images a set, the smallest has {n}; lost variance is not seen" if n < COVARIANCES else ""
     bar = ("<=", RATIO * float(yardstick))
     state, note = settle(value, low, high, bar, data, means)
     return [finding(float(value), float(low), float(high), float(yardstick), bar, state=state, note=note)]

@@ -30,7 +30,7 @@ def ks(a: Array, b: Array) -> Array:
     values = np.take_along_axis(both, order, 0)
     last = np.ones_like(steps, bool)  # a gap counts only after the last of tied values
     last[:-1] = values[1:] != values[:-1]
-    return np.abs(np.where(last, steps, 0)).max(0)
+    return np.asarray(np.abs(np.where(last, steps, 0)).max(0))
 
 
 def ks_p(distance: Array, n: int) -> Array:
@@ -43,11 +43,11 @@ def ks_p(distance: Array, n: int) -> Array:
         j = np.arange(1, n // k + 1)
         log = 2 * gammaln(n + 1) - gammaln(n - j * k + 1) - gammaln(n + j * k + 1)
         table[k] = 2 * np.sum(-((-1.0) ** j) * np.exp(log))
-    return np.clip(table, 0, 1)[np.rint(np.asarray(distance) * n).astype(int)]
+    return np.asarray(np.clip(table, 0, 1)[np.rint(np.asarray(distance) * n).astype(int)])
 
 
 def smallest_sample() -> int:
-    """Rows of each set at which D = DIFFERENCE has p <= 0.01: it is then counted if a fifth of the features share it."""
+    """Rows of each set at which D = DIFFERENCE has p <= 0.01, and so counts where a fifth of the features share it."""
     return next(n for n in range(10, 1000) if ks_p(np.array([np.ceil(DIFFERENCE * n - 1e-9) / n]), n)[0] <= 0.01)
 
 
@@ -73,11 +73,11 @@ def _distances(data: Prepared, seed: int, label: str) -> tuple[int, Array, Array
 
 def _share(distance: Array, n: int) -> Array:
     """Share of features with Benjamini-Hochberg q <= LEVEL, for each row of (DRAWS, d) distances."""
-    return (false_discovery_control(ks_p(distance, n), axis=-1) <= LEVEL).mean(-1)
+    return np.asarray((false_discovery_control(ks_p(distance, n), axis=-1) <= LEVEL).mean(-1))
 
 
 def marginal_table(label: str, train: Features, holdout: Features, synthetic: Features, seed: int) -> pd.DataFrame:
-    """One row per feature: D, p, q of synthetic against holdout, W1 in real standard deviations, D of train against holdout.
+    """One row per feature: D, p, q, W1 of synthetic against holdout, and D_real of train against holdout.
 
     D are medians over draws of one image per patient at equal n; p is that of the median D, q is Benjamini-Hochberg's.
     W1 (robust standard deviations of train) carries a bias of order n^-1/2. Empty where there is nothing to compare.
@@ -107,12 +107,12 @@ def marginal_findings(
     train against holdout. bar: the 95 % quantile of train against holdout and of shuffled patients, at least LEVEL.
     """
     data = prepare(train, holdout, synthetic)
-    name, size = (
-        f"features that differ, {space}",
-        {"n_images": len(data.holdout), "n_patients": data.holdout.n_patients},
+    held = data.holdout
+    finding = partial(
+        Finding, "marginals", f"features that differ, {space}", label, n_images=len(held), n_patients=held.n_patients
     )
     if reason := too_small(data, 5, 5):
-        return [Finding("marginals", name, label, **size, note=reason)]
+        return [finding(note=reason)]
     n, fake, real, null, w1 = _distances(data, seed, label)
     value = float((_table(data, n, fake, real, w1)["q"] <= LEVEL).mean())
     low, high = np.quantile(_share(fake, n), [0.025, 0.975])
@@ -125,5 +125,4 @@ def marginal_findings(
         state = INCONCLUSIVE
         small = f"at {n} a side a difference of D = {DIFFERENCE} would not be seen; {need} patients each would do"
         note = "; ".join(filter(None, [small, data.note]))
-    numbers = (value, low, high, float(np.median(shares)))
-    return [Finding("marginals", name, label, *numbers, bar, **size, state=state, note=note)]
+    return [finding(value, low, high, float(np.median(shares)), bar, state=state, note=note)]

@@ -4,7 +4,9 @@ Each stage is given its own settings and writes the same bytes when its command 
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +102,16 @@ def run(settings: Augment, cohort: Cohort | None = None) -> Path:
     if wrong := [word for word in settings.fail_on if word not in WORDS]:
         raise SettingsError(f"--fail-on: '{wrong[0]}' is no verdict; {nearest(wrong[0], WORDS)}")
     s, folder, again = settings, settings.out, settings.overwrite
-    stages = {
-        "train": lambda: train.run(
+    stages: dict[str, Callable[[], Path]] = {
+        "train": partial(
+            train.run,
             train.Train("synthesis", s.data, folder, again, s.window, s.read, s.split, s.symmetry, s.model, s.loop),
             cohort,
         ),
-        "generate": lambda: generate.run(generate.Generate(folder, overwrite=again, counts=s.counts)),
-        "check": lambda: check.run(check.Check(folder, again, s.check_seed, s.resamples, s.measures, s.network)),
-        "prove": lambda: prove.run(prove.Prove(folder, again, s.seeds, s.margin, s.replicates, s.measures, s.network)),
-        "report": lambda: report.run(report.Report(folder)),
+        "generate": partial(generate.run, generate.Generate(folder, overwrite=again, counts=s.counts)),
+        "check": partial(check.run, check.Check(folder, again, s.check_seed, s.resamples, s.measures, s.network)),
+        "prove": partial(prove.run, prove.Prove(folder, again, s.seeds, s.margin, s.replicates, s.measures, s.network)),
+        "report": partial(report.run, report.Report(folder)),
     }
     seconds = {}
     for name, work in stages.items():

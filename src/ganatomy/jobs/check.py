@@ -43,6 +43,10 @@ class Measures(Settings):
     )
     background: float | None = option(None, "only pixels above this value are measured (not given: the whole image)")
 
+    def __post_init__(self) -> None:
+        if self.bin_width is not None and self.bin_width <= 0:
+            raise SettingsError(f"--bin-width needs a number above 0, not {self.bin_width:g}")
+
 
 @dataclass(frozen=True)
 class Check(Settings):
@@ -54,6 +58,10 @@ class Check(Settings):
     resamples: int = option(200, "resamples behind each interval")
     measures: Measures = Measures()
     network: Network = Network()
+
+    def __post_init__(self) -> None:
+        if self.resamples < 1:
+            raise SettingsError(f"--resamples needs 1 or more, not {self.resamples}")
 
 
 def run(settings: Check) -> Path:
@@ -84,8 +92,6 @@ def trained_symmetry(run: Path) -> Symmetry:
 def measure(values: np.ndarray, intensity: Intensity, measures: Measures) -> pd.DataFrame:
     """Radiomics features of images (n, C, H, W), one row per image."""
     width = measures.bin_width if measures.bin_width is not None else (intensity.high - intensity.low) / 32
-    if width <= 0:
-        raise SettingsError(f"--bin-width needs a number above 0, not {width:g}")
     return extract(values, bin_width=width, background=measures.background)
 
 
@@ -133,10 +139,10 @@ def compare(
             ) -> tuple[Features, Features, Features]:
                 people = {name: tuple(np.array(sets[name].patients)[rows[name]]) for name in (TRAIN, HOLDOUT)}
 
-                def table(name: str) -> Features:
+                def part(name: str) -> Features:
                     return Features(of[name][rows[name]], tuple(names), people.get(name, ()))
 
-                return table(TRAIN), table(HOLDOUT), table(SYNTHETIC)
+                return part(TRAIN), part(HOLDOUT), part(SYNTHETIC)
 
             radiomics = spaces({name: table.to_numpy() for name, table in tables.items()}, list(tables[TRAIN].columns))
             seen = spaces(embedded, [str(i) for i in range(embedded[TRAIN].shape[1])])
@@ -152,7 +158,7 @@ def compare(
             marginals.append(marginal_table(label, *radiomics, seed).assign(**{"class": label}))
 
             shown = {name: display(values[name][own], intensity.low, intensity.high) for name, own in rows.items()}
-            pictures += draw(label, shown, small, rows, seed, target, len(pictures))
+            pictures += draw(label, shown, vectors[0], vectors[2], seed, target, len(pictures))
             advance(1)
     features = pd.concat(
         [
@@ -182,13 +188,16 @@ def class_weights(cohort: Cohort) -> list[float]:
 def draw(
     label: str,
     shown: dict[str, np.ndarray],
-    small: dict[str, np.ndarray],
-    rows: dict[str, list[int]],
+    learned: Features,
+    made: Features,
     seed: int,
     target: Path,
     number: int,
 ) -> list[Picture]:
-    """Real and synthetic side by side, and the closest pairs. shown: (n, H, W, 3) per set; number: for file names."""
+    """Real and synthetic side by side, and the closest pairs. number: for file names.
+
+    shown: (n, H, W, 3) per set; learned, made: thumbnails of train and of the synthetic images, in the same order
+    """
     real = np.concatenate([shown[TRAIN], shown[HOLDOUT]])
     most = min(SHOWN, len(real), len(shown[SYNTHETIC]))
 
@@ -197,11 +206,9 @@ def draw(
 
     sides, pairs = f"grid-{number // 2}.png", f"pairs-{number // 2}.png"
     write_png(target / sides, beside(some("real", real), some(SYNTHETIC, shown[SYNTHETIC])), 1000)
-    made, learned, distance = closest(
-        small[TRAIN][rows[TRAIN]], small[SYNTHETIC][rows[SYNTHETIC]], PAIRS, mirror_thumbnails
-    )
-    two = np.concatenate([shown[SYNTHETIC][made], shown[TRAIN][learned]])
-    write_png(target / pairs, grid(two, len(made), gap=2))
+    above, below, distance = closest(learned, made, PAIRS, mirror_thumbnails)
+    two = np.concatenate([shown[SYNTHETIC][above], shown[TRAIN][below]])
+    write_png(target / pairs, grid(two, len(above), gap=2))
     return [
         Picture(
             sides,
@@ -211,7 +218,8 @@ def draw(
         Picture(
             pairs,
             f"{label}: closest pairs",
-            f"Above, the synthetic images nearest to a training image; below, that training image. Root mean squared difference of "
-            f"16 x 16 thumbnails, in standard deviations: {', '.join(f'{d:.2f}' for d in distance)}. Mirror images count as near.",
+            "Above, the synthetic images nearest to a training image; below, that training image. "
+            "Root mean squared difference of 16 x 16 thumbnails, in standard deviations: "
+            f"{', '.join(f'{d:.2f}' for d in distance)}. Mirror images count as near.",
         ),
     ]

@@ -35,11 +35,13 @@ def run(settings: Generate) -> Path:
     weights = finished(settings.run, "train") / "generator.safetensors"
     manifest = finished(settings.run, "data") / "manifest.csv"
     target = settings.out or settings.run / "synthetic"
+    wanted = parse_counts(settings.counts, read_manifest(manifest).where(TRAIN).counts)
+    if not any(wanted.values()):
+        why = "the classes are balanced; give" if settings.counts == "balance" else "give"
+        raise SettingsError(f"--counts {settings.counts} asks for no image: {why} a number above 0")
 
     def work() -> list[Path]:
-        trained = load_generator(weights)
-        wanted = parse_counts(settings.counts, read_manifest(manifest).where(TRAIN).counts)
-        return make(trained, wanted, settings, target)
+        return make(load_generator(weights), wanted, settings, target)
 
     inputs = {"weights": weights, "manifest": manifest}
     outcome = stage(target, "generate", record(settings), inputs, work, overwrite=settings.overwrite)
@@ -51,14 +53,14 @@ def parse_counts(words: str, learned: dict[str, int]) -> dict[str, int]:
     """Images wanted per class. learned: images of each class in the training role."""
     if words == "balance":
         return {label: max(learned.values()) - count for label, count in learned.items()}
-    if words.isdigit():
+    if words.isdecimal():
         return dict.fromkeys(learned, int(words))
     wanted = dict.fromkeys(learned, 0)
     for part in words.split(","):
         label, _, number = part.rpartition("=")
         if label not in learned:
             raise SettingsError(f"--counts '{words}': there is no class '{label}'; {nearest(label, learned)}")
-        if not number.isdigit():
+        if not number.isdecimal():
             raise SettingsError(f"--counts '{words}': '{number}' is not a number of images; write {label}=50")
         wanted[label] = int(number)
     return wanted
@@ -74,10 +76,6 @@ def make(trained: Trained, wanted: dict[str, int], settings: Generate, target: P
     """Generate, write every file, then the manifest."""
     labels = [label for label, count in wanted.items() for _ in range(count)]
     seeds = [settings.first_seed + i for count in wanted.values() for i in range(count)]
-    if not labels:
-        raise SettingsError(
-            f"--counts {settings.counts} asks for no image: the classes are balanced; give a number instead"
-        )
     low, high = trained.intensity.low, trained.intensity.high
     slope, intercept = storage(trained.intensity.dtype, low, high)
     npz = settings.format == "npz"

@@ -45,8 +45,8 @@ def look(cohort: Cohort, settings: Split) -> tuple[Cohort, dict[str, object]]:
         values = pixels(done, advance)
     if values.ndim != 4:
         raise InputError(
-            f"{cohort.name} holds volumes of {'x'.join(map(str, values.shape[2:]))}; only single slices can be used so far: "
-            "save the slices you need as images"
+            f"{cohort.name} holds volumes of {'x'.join(map(str, values.shape[2:]))}; "
+            "only single slices can be used so far: save the slices you need as images"
         )
     done = hashed(done, values)
     train = values[[role == TRAIN for role in done.column("role")]]
@@ -106,9 +106,11 @@ def describe(facts: dict[str, object]) -> str:
     span = facts["range"]
     assert isinstance(shape, list) and isinstance(spacing, list) and isinstance(span, list)
     most = max(sum(images for images, _ in roles.values()) for roles in classes.values())
+    whose = f"{facts['patients']} {'' if facts['patients_known'] else 'unknown '}patients"
+    form = f"{'x'.join(map(str, shape[1:]))} pixels, {shape[0]} channel(s), {facts['dtype']}"
     lines = [
-        f"{facts['name']}: {facts['images']} images of {facts['patients']} {'patients' if facts['patients_known'] else 'unknown patients'}",
-        f"  {'x'.join(map(str, shape[1:]))} pixels, {shape[0]} channel(s), {facts['dtype']}, {span[0]:g} to {span[1]:g} {facts['unit']}".rstrip()
+        f"{facts['name']}: {facts['images']} images of {whose}",
+        f"  {form}, {span[0]:g} to {span[1]:g} {facts['unit']}".rstrip()
         + (f", {'x'.join(f'{v:g}' for v in spacing)} mm" if spacing else ""),
         "",
         f"  {'images (patients)':<24}" + "".join(f"{role:>14}" for role in ROLES) + f"{'to balance':>14}",

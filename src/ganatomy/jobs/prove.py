@@ -26,7 +26,6 @@ from ganatomy.utility.classifiers import Network, fit, probabilities
 from ganatomy.utility.statistics import METRICS, compare, findings, smallest_visible_effect
 from ganatomy.utility.trial import Unseen, logistic, plan, run_trial
 
-
 # columns of predictions that are text, also where a class is called 0 or NA
 TEXT: dict[str, type] = dict.fromkeys(("classifier", "arm", "path", "patient", "class", "predicted"), str)
 
@@ -43,6 +42,11 @@ class Prove(Settings):
     measures: Measures = Measures()
     network: Network = Network()
 
+    def __post_init__(self) -> None:
+        for name in ("seeds", "replicates"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"--{name} needs 1 or more, not {getattr(self, name)}")
+
 
 def run(settings: Prove) -> Path:
     """The stage RUN/prove; goes on after the last finished fit of a stopped trial."""
@@ -50,8 +54,6 @@ def run(settings: Prove) -> Path:
     weights = finished(settings.run, "train") / "generator.safetensors"
     made = finished(settings.run, "synthetic") / "manifest.csv"
     target = settings.run / "prove"
-    if settings.seeds < 1:
-        raise SettingsError(f"--seeds needs 1 or more, not {settings.seeds}")
 
     def work() -> list[Path]:
         intensity, symmetry = load_generator(weights).intensity, trained_symmetry(settings.run)

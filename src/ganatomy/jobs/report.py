@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganatomy.core.progress import say
-from ganatomy.core.run import stage, write_json, write_text
+from ganatomy.core.run import finished, stage, write_json, write_text
 from ganatomy.core.settings import Settings, option
 from ganatomy.report.html import render
 
@@ -20,6 +20,7 @@ class Report(Settings):
 
 def run(settings: Report) -> Path:
     """RUN/report.html and RUN/report.json."""
+    finished(settings.run, "data")  # or there is nothing to report, and no folder of ours to write to
     page = settings.run / "report.html"
 
     def work() -> list[Path]:

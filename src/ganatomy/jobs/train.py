@@ -4,11 +4,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from ganatomy.core.cohort import TRAIN, Cohort, read_manifest
 from ganatomy.core.errors import SettingsError
 from ganatomy.core.picture import Picture, display, grid, write_pictures, write_png
 from ganatomy.core.progress import say
 from ganatomy.core.run import stage, write_json
+from ganatomy.core.seed import derive
 from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.batch import balanced
@@ -70,9 +73,8 @@ def learn(cohort: Cohort, settings: Train, target: Path) -> list[Path]:
     if settings.symmetry.turn and space[-1] != space[-2]:
         raise SettingsError(f"--turn needs square images, not {space[-2]}x{space[-1]}; leave it out")
     intensity = fit(values, settings.window)
+    torch.manual_seed(derive(settings.loop.seed, "weights"))
     task = Synthesis(settings.model, settings.symmetry, learned.classes, values.shape[1], space)
-    import torch
-
     x = torch.from_numpy(intensity.encode(values))
     labels = [label for label in learned.classes for _ in range(COLUMNS)]
     seeds = list(range(COLUMNS)) * len(learned.classes)

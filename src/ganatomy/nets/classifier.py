@@ -6,7 +6,7 @@ from ganatomy.nets.shape import CONV, NORM, POOL
 
 
 class Classifier(nn.Module):
-    """f(x): (n, channels, *space) images in [-1, 1] -> (n, classes) logits; `embed`: the (n, 4 width) features before."""
+    """f(x): (n, channels, *space) images in [-1, 1] -> (n, classes) logits; `embed`: (n, 4 width) features before."""
 
     def __init__(self, dims: int, channels: int, classes: int, width: int = 16, dropout: float = 0.2) -> None:
         super().__init__()

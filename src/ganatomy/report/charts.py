@@ -66,11 +66,11 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(gap * math.sqrt(len(a) * len(b) / (len(a) + len(b))))
 
 
-def differing(table: pd.DataFrame, count: int) -> list[str]:
+def differing(table: pd.DataFrame, count: int, beside: Sequence[str] = ()) -> list[str]:
     """The features in which synthetic and held-out images of some class differ most, worst first.
 
-    A feature that ranks the real images as one before it does (|Spearman| > 0.9) would show the same picture
-    twice, and is passed over.
+    A feature that ranks the real images as one before it does (|Spearman| > 0.9), or as one of `beside`, would
+    show the same picture twice, and is passed over.
     """
     names = [name for name in table.columns if name not in IDENTITY]
     far = dict.fromkeys(names, 0.0)
@@ -84,7 +84,7 @@ def differing(table: pd.DataFrame, count: int) -> list[str]:
     for name in sorted((name for name in names if far[name] > 0), key=lambda name: (-far[name], name)):
         if len(chosen) == count:
             break
-        twins = (ranks[name].corr(ranks[other]) for other in chosen)
+        twins = (ranks[name].corr(ranks[other]) for other in (*beside, *chosen))
         if not any(abs(twin) > 0.9 for twin in twins):
             chosen.append(name)
     return chosen

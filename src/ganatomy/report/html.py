@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from ganatomy.core import __version__
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS, Finding
-from ganatomy.core.verdict import DO_NOT_USE, FORBIDDING, NO_GAIN, UNDECIDED, USE, Verdict, decide
+from ganatomy.core.verdict import DO_NOT_USE, NO_GAIN, UNDECIDED, USE, Verdict, decide
 from ganatomy.report import charts, words
 from ganatomy.report.read import MADE_BY, Part, Picture, Protocol, Run, Stage, read_run, roles_of
 
@@ -32,6 +32,7 @@ SHOWN = 12  # passed findings of one gate that are shown unfolded
 PANELS = 24  # distributions drawn, about; more classes means fewer features
 
 NONE: charts.Triple = (None, None, None)
+OPEN = "not excluded: "  # how a limit of the verdict begins that could not be settled
 DESCRIBED = "described"  # shown for a value that has no bar: nothing was judged
 
 View = dict[str, Any]
@@ -102,10 +103,6 @@ def cautions(run: Run) -> list[str]:
     out = []
     if not any(finding.gate == "copying" for finding in run.findings):
         out.append(f"Whether images were copied has not been tested ({MADE_BY['check']}).")
-    for f in run.findings:
-        if f.gate in FORBIDDING and f.state in (INCONCLUSIVE, NOT_COMPUTED):
-            about = f" ({f.subject})" if f.subject else ""
-            out.append(f"{words.title(f.gate)}{about} could not be settled: {f.note}.")
     facts = run.facts.value
     if facts and not facts.patients_known:
         out.append("The patients are unknown: leakage of a patient from training into the test could not be excluded.")
@@ -122,9 +119,12 @@ def _halves(verdict: Verdict) -> tuple[str, str]:
 
 
 def _limits(run: Run, verdict: Verdict) -> list[View]:
-    """The limits, each with the finding behind it."""
-    known = {f"{f.name} ({f.subject})" if f.subject else f.name: f for f in run.findings if f.state == FAIL}
-    return [{"name": name, "finding": known.get(name)} for name in verdict.limits]
+    """The limits, each with the finding behind it: one that failed, or a question of copying left open."""
+    known = {f"{f.name} ({f.subject})" if f.subject else f.name: f for f in run.findings if f.state != PASS}
+    return [
+        {"name": name, "finding": known.get(name.removeprefix(OPEN)), "open": name.startswith(OPEN)}
+        for name in verdict.limits
+    ]
 
 
 def _shown(finding: Finding) -> str:
@@ -182,8 +182,7 @@ def _chosen(run: Run) -> list[str]:
         return []
     plain = charts.basic(table)
     most = min(8, max(4, PANELS // max(1, table["class"].nunique()) - len(plain)))
-    worst = charts.differing(table, most)
-    return [*plain, *(name for name in worst if name not in plain)]
+    return [*plain, *charts.differing(table, most, plain)]
 
 
 def _features(run: Run) -> list[View]:
@@ -294,7 +293,7 @@ def _curves(run: Run) -> list[View]:
         ),
         (
             "Discriminator's sign",
-            "How surely the discriminator tells training images for real. "
+            "How surely the discriminator takes training images for real. "
             "Values that stay near 1 mean that it knows them by heart.",
             (-1.0, 1.0),
             [],

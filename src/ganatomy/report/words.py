@@ -17,8 +17,9 @@ MINUS = "\u2212"
 
 FOLLOWS = {
     DO_NOT_USE: "Do not train on these images and do not pass them on. The reason above must be removed first.",
-    USE: "The images may be added to a training set as the trial did it. They are no substitute for real test data.",
-    NO_GAIN: "No harm was seen either. The real images, handled as in the control arm, served as well.",
+    USE: "With the limits below, the images may be added to a training set as the trial did it. "
+    "They are no substitute for real test data.",
+    NO_GAIN: "Harm beyond the margin was excluded, but nothing speaks for adding the images.",
     UNDECIDED: "Until it is decided, treat the images as of unknown worth.",
 }  # what a verdict means for the reader, in one or two sentences
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ganatomy.core.errors import SettingsError
 from ganatomy.core.settings import Settings, option
 from ganatomy.data.augment import Symmetry, draw
 from ganatomy.data.batch import Batch
@@ -36,6 +37,13 @@ class Model(Settings):
     ramp: float = option(100.0, "thousand images in which the augmentation chance may rise from 0 to 1")
     most_chance: float = option(0.8, "the augmentation chance stays below this, or changes leak into the samples")
 
+    def __post_init__(self) -> None:
+        for name in ("latent", "width", "most", "lazy"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"--{name} needs 1 or more, not {getattr(self, name)}")
+        if self.ramp <= 0:
+            raise SettingsError(f"--ramp needs a number above 0, not {self.ramp:g}")
+
 
 class Chance(nn.Module):
     """The augmentation chance of each class: it rises while the discriminator is too sure of that class's real images.
@@ -54,7 +62,7 @@ class Chance(nn.Module):
 
     @torch.no_grad()
     def update(self, logits: Tensor, y: Tensor, model: Model) -> None:
-        """Move each class's chance by the images just seen; the sign is averaged over about the last 250 of the class."""
+        """Move each class's chance by the images just seen; the sign is averaged over the class's last 250 or so."""
         seen = torch.bincount(y, minlength=len(self.p)).float()
         mean = torch.zeros_like(self.sign).index_add_(0, y, logits.sign()) / seen.clamp(min=1)
         self.sign.lerp_(mean, (seen / 250).clamp(max=1.0))

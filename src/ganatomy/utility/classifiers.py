@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ganatomy.core.errors import SettingsError
 from ganatomy.core.settings import Settings, option
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.batch import shuffled
@@ -25,6 +26,11 @@ class Network(Settings):
     classifier_batch: int = option(64, "images per step of each classifier")
     classifier_width: int = option(16, "channels of the classifier's first layer")
     classifier_chance: float = option(0.5, "how often each classical change happens to an image, where an arm augments")
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "width"):
+            if (value := getattr(self, f"classifier_{name}")) < 1:
+                raise SettingsError(f"--classifier-{name} needs 1 or more, not {value}")
 
 
 def fit(

@@ -1,0 +1,121 @@
+"""Check, prove and report on a finished tiny run: what they leave, and what they refuse."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ganatomy.cli import main
+from ganatomy.core.cohort import TEST, read_manifest, write_manifest
+from ganatomy.core.finding import FAIL, read_findings
+from ganatomy.core.picture import read_pictures
+from ganatomy.data.read import pixels
+from ganatomy.utility.arms import ARMS
+
+from .conftest import RARE, flags, hashes  # isort: skip
+
+pytestmark = pytest.mark.slow
+
+
+def test_check_leaves_features_findings_and_pictures(finished_run: Path) -> None:
+    folder = finished_run / "check"
+    table = pd.read_csv(folder / "features.csv", keep_default_na=False)
+    assert list(table.columns[:4]) == ["set", "class", "patient", "path"]
+    assert len(table.columns) > 50
+    assert set(table.loc[table["set"] == "synthetic", "class"]) == {RARE}
+    pictures = read_pictures(folder)
+    assert [picture.file for picture in pictures] == ["grid-0.png", "pairs-0.png"]
+    assert all((folder / picture.file).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    assert "NaN" not in (folder / "findings.json").read_text()
+
+
+def test_planted_copies_are_found(finished_run: Path, tmp_path: Path) -> None:
+    """Synthetic images that are training images: the gate is wired to the right cohorts."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    real = read_manifest(run / "data" / "manifest.csv").where("train", RARE)
+    copied = read_manifest(run / "synthetic" / "manifest.csv").take(range(len(real)))
+    copied.table["path"] = real.column("path")
+    write_manifest(copied, run / "synthetic" / "manifest.csv")
+    assert main(["check", str(run), *flags("check")]) == 0
+    (found,) = [f for f in read_findings(run / "check" / "findings.json") if f.state == FAIL and "cop" in f.name.lower()][:1]
+    assert found.gate == "copying"
+    before = [f for f in read_findings(finished_run / "check" / "findings.json") if f.gate == "copying" and f.state == FAIL]
+    assert not before
+
+
+def test_prove_writes_its_protocol_and_pairs_every_fit(finished_run: Path) -> None:
+    folder = finished_run / "prove"
+    protocol = json.loads((folder / "protocol.json").read_text())
+    test = read_manifest(finished_run / "data" / "manifest.csv").where(TEST)
+    assert protocol["test"]["images"] == len(test)
+    assert protocol["test"]["sha256"] == hashlib.sha256("".join(test.column("sha256")).encode()).hexdigest()
+    assert protocol["seeds"] == [0]
+    predictions = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
+    for (classifier, arm, _), rows in predictions.groupby(["classifier", "arm", "seed"]):
+        assert arm in ARMS[classifier]
+        assert list(rows["path"]) == test.column("path")
+        assert list(rows["class"]) == test.labels
+    assert predictions.groupby(["classifier", "arm"]).ngroups == sum(map(len, ARMS.values()))
+    names = [f.name for f in read_findings(folder / "findings.json")[:2]]
+    assert names == ["gain", "harm"]
+
+
+def test_prove_refuses_a_class_it_does_not_know(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    manifest = run / "synthetic" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(f",{RARE},", ",unheard of,"))
+    assert main(["prove", str(run), *flags("prove")]) == 2
+    assert "the class 'unheard of', which the real images do not have" in capsys.readouterr().err
+
+
+def test_stages_say_what_must_run_first(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run / "data", run / "data")
+    for verb, first in (("generate", "train"), ("check", "train"), ("prove", "train")):
+        assert main([verb, str(run)]) == 2
+        assert f"ganatomy {first} synthesis DATA -o {run}" in capsys.readouterr().err
+    shutil.copytree(finished_run / "train", run / "train")
+    for verb in ("check", "prove"):
+        assert main([verb, str(run)]) == 2
+        assert f"run first: ganatomy generate {run}" in capsys.readouterr().err
+
+
+def test_a_report_of_half_a_run_is_written_anew_when_more_is_there(finished_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for stage in ("data", "train"):
+        shutil.copytree(finished_run / stage, run / stage)
+    assert main(["report", str(run)]) == 0
+    half = hashes(run)["report.html"]
+    for stage in ("synthetic", "check", "prove"):
+        shutil.copytree(finished_run / stage, run / stage)
+    assert main(["report", str(run)]) == 0
+    assert hashes(run)["report.html"] != half
+    assert hashes(run) == hashes(finished_run)
+
+
+@pytest.mark.parametrize("verb", ["generate", "check", "prove", "report"])
+def test_no_run_folder_is_made_by_asking_for_one(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (tmp_path / "nowhere", tmp_path):
+        assert main([verb, str(folder)]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert str(folder) in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_synthetic_images_are_read_as_the_real_ones(finished_run: Path) -> None:
+    """The same type and the same range: a difference the checks find is not one of reading."""
+    real = pixels(read_manifest(finished_run / "data" / "manifest.csv"))
+    made = pixels(read_manifest(finished_run / "synthetic" / "manifest.csv"))
+    assert real.dtype == made.dtype == np.uint8
+    assert real.shape[1:] == made.shape[1:]
