@@ -4,7 +4,7 @@ Every file is read with ast, so imports inside functions, under TYPE_CHECKING an
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,56 +66,65 @@ def at_module_level(node: ast.AST) -> Iterator[ast.AST]:
         yield from at_module_level(child)
 
 
-def offences(root: Path) -> list[str]:
-    """Every import of the package at `root` that breaks a rule, as `module imports what: why`."""
-    files = {module_name(file, root): file for file in sorted(root.rglob("*.py"))}
-    trees = {name: ast.parse(file.read_text()) for name, file in files.items()}
-    packages = {name for name, file in files.items() if file.name == "__init__.py"}
+class Tree:
+    """The package at `root`, parsed: modules by name."""
 
-    def known(target: str) -> str:
+    def __init__(self, root: Path) -> None:
+        files = {module_name(file, root): file for file in sorted(root.rglob("*.py"))}
+        self.modules = {name: ast.parse(file.read_text()) for name, file in files.items()}
+        self.packages = {name for name, file in files.items() if file.name == "__init__.py"}
+
+    def targets(self, name: str, nodes: Iterable[ast.AST]) -> list[str]:
+        """What these statements of a module import."""
+        return [target for node in nodes for target in imported(node, name, name in self.packages)]
+
+    def known(self, target: str) -> str:
         """The module that holds a name: the longest known beginning."""
         parts = target.split(".")
         beginnings = (".".join(parts[:k]) for k in range(len(parts), 0, -1))
-        return next((name for name in beginnings if name in files), target)
+        return next((name for name in beginnings if name in self.modules), target)
 
-    out = []
-    for name, tree in trees.items():
+
+def upward(tree: Tree) -> Iterator[str]:
+    """Every import that goes up or sideways, as `module imports what: why`."""
+    for name, module in tree.modules.items():
         mine = room(name)
         if mine not in FLOOR:
-            out.append(f"{name}: the room '{mine}' has no floor")
+            yield f"{name}: the room '{mine}' has no floor"
             continue
-        for node in ast.walk(tree):
-            for target in imported(node, name, name in packages):
-                if target.split(".")[0] != "ganatomy":
-                    continue
-                theirs = room(known(target))
-                if theirs == mine:
-                    continue
-                if theirs not in FLOOR:
-                    out.append(f"{name} imports {target}: no such room")
-                elif FLOOR[theirs] > FLOOR[mine]:
-                    out.append(f"{name} imports {target}: a higher floor")
-                elif FLOOR[theirs] == FLOOR[mine]:
-                    out.append(f"{name} imports {target}: another room of the same floor")
-                elif mine == "report" and theirs != "core":
-                    out.append(f"{name} imports {target}: report knows core only")
+        for target in tree.targets(name, ast.walk(module)):
+            theirs = room(tree.known(target))
+            if target.split(".")[0] != "ganatomy" or theirs == mine:
+                continue
+            if theirs not in FLOOR:
+                yield f"{name} imports {target}: no such room"
+            elif FLOOR[theirs] > FLOOR[mine]:
+                yield f"{name} imports {target}: a higher floor"
+            elif FLOOR[theirs] == FLOOR[mine]:
+                yield f"{name} imports {target}: another room of the same floor"
+            elif mine == "report" and theirs != "core":
+                yield f"{name} imports {target}: report knows core only"
 
-    loads: dict[str, set[str]] = {}
-    for name, tree in trees.items():
-        above = {name.rsplit(".", k)[0] for k in range(1, name.count(".") + 1)}  # their __init__ runs too
-        targets = {t for node in at_module_level(tree) for t in imported(node, name, name in packages)}
-        loads[name] = targets | above
-    for start in (name for name in files if room(name) in LIGHT):
+
+def heavy(tree: Tree) -> Iterator[str]:
+    """Every way in which importing a light module loads torch."""
+    for start in (name for name in tree.modules if room(name) in LIGHT):
         todo, seen = [start], {start}
         while todo:
             current = todo.pop()
-            for target in sorted(loads[current]):
-                if any(f"{target}.".startswith(f"{heavy}.") for heavy in HEAVY):
-                    out.append(f"{start} loads {target} when imported (in {current})")
-                elif (module := known(target)) in files and module not in seen:
+            above = [current.rsplit(".", k)[0] for k in range(1, current.count(".") + 1)]  # their __init__ runs too
+            for target in above + tree.targets(current, at_module_level(tree.modules[current])):
+                if any(f"{target}.".startswith(f"{word}.") for word in HEAVY):
+                    yield f"{start} loads {target} when imported (in {current})"
+                elif (module := tree.known(target)) in tree.modules and module not in seen:
                     seen.add(module)
                     todo.append(module)
-    return out
+
+
+def offences(root: Path) -> list[str]:
+    """Everything at `root` that breaks a rule."""
+    tree = Tree(root)
+    return [*upward(tree), *heavy(tree)]
 
 
 def test_the_package_keeps_its_floors() -> None:
@@ -127,9 +136,11 @@ def test_the_package_keeps_its_floors() -> None:
 CLEAN = {
     "__init__.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ganatomy.jobs.augment import run\n",
     "__main__.py": "from ganatomy.cli import main\n",
-    "cli.py": "import importlib\nfrom ganatomy.core.run import f\njob = lambda v: importlib.import_module(f'ganatomy.jobs.{v}')\n",
+    "cli.py": "import importlib\nfrom ganatomy.core.run import f\n"
+    "job = lambda v: importlib.import_module(f'ganatomy.jobs.{v}')\n",
     "core/__init__.py": "",
-    "core/run.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from torch import Tensor\ndef f():\n    import torch\n",
+    "core/run.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from torch import Tensor\n"
+    "def f():\n    import torch\n",
     "data/__init__.py": "",
     "data/read.py": "import torch\nfrom ..core import run\n",
     "nets/__init__.py": "",
@@ -144,7 +155,7 @@ CLEAN = {
     "report/html.py": "from ganatomy.core.run import f\nfrom .charts import g\n",
     "report/charts.py": "",
     "jobs/__init__.py": "",
-    "jobs/augment.py": "from ganatomy.jobs import train\nfrom ganatomy.report.html import h\nfrom ganatomy.utility.trial import t\n",
+    "jobs/augment.py": "from ganatomy.jobs import train\nfrom ganatomy.report.html import h\n",
     "jobs/train.py": "from ganatomy import train\n",
 }
 
@@ -173,7 +184,11 @@ PLANTED = {
     "report, downwards": ("report/html.py", "from ganatomy.data.read import read\n", "report knows core only"),
     "a room nobody planned": ("helpers/misc.py", "", "has no floor"),
     "torch in core": ("core/weights.py", "import torch.nn\n", "core.weights loads torch.nn"),
-    "torch in core, in a try": ("core/weights.py", "try:\n    from torch import Tensor\nexcept ImportError: ...\n", "loads"),
+    "torch in core, in a try": (
+        "core/weights.py",
+        "try:\n    from torch import Tensor\nexcept ImportError: ...\n",
+        "loads",
+    ),
     "torch in a class body": ("core/weights.py", "class A:\n    import torch\n", "loads torch"),
     "torch by safetensors": ("core/weights.py", "from safetensors.torch import save\n", "loads safetensors.torch"),
     "torch in cli": ("cli.py", "import torch\n", "ganatomy.cli loads torch"),

@@ -1,4 +1,4 @@
-"""An image is a function of (weights, class, seed), whatever it is asked together with; weights come back as they went."""
+"""An image is a function of (weights, class, seed), whatever it is asked with; weights come back as they went."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +41,9 @@ def generator(space: tuple[int, ...] = (20, 16), channels: int = 1) -> Generator
     return net.eval()
 
 
-def saved(path: Path, space: tuple[int, ...] = (20, 16), channels: int = 1, intensity: Intensity | None = None) -> Trained:
+def saved(
+    path: Path, space: tuple[int, ...] = (20, 16), channels: int = 1, intensity: Intensity | None = None
+) -> Trained:
     save_generator(path / "g.safetensors", generator(space, channels), header(space, channels, intensity))
     return load_generator(path / "g.safetensors")
 

@@ -81,7 +81,9 @@ def test_the_rate_is_what_the_optimiser_uses() -> None:
 
 def test_the_average_against_a_sum_by_hand() -> None:
     task, live = Toy(), []
-    nets = train(task, batch_at, loop(steps=6, lr=0.1), hooks=[(1, lambda step, _: live.append(task.nets["a"].weight.item()))])
+    nets = train(
+        task, batch_at, loop(steps=6, lr=0.1), hooks=[(1, lambda step, _: live.append(task.nets["a"].weight.item()))]
+    )
     expected = 1.0
     for step, value in enumerate(live):
         half_life = max(0.04 * 4 * (step + 1), 4 / 8)

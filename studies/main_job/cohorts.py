@@ -55,7 +55,5 @@ def _nodules(data: Path, out: Path) -> Path:
 def _cut(image: np.ndarray) -> np.ndarray:
     """The 32x32 around the middle of the nodule; nodules wider than that (3 %) lose their rim."""
     rows, columns = np.nonzero(image)
-    start = [
-        int(np.clip((axis.min() + axis.max() + 1) // 2 - SIDE // 2, 0, 64 - SIDE)) for axis in (rows, columns)
-    ]
+    start = [int(np.clip((axis.min() + axis.max() + 1) // 2 - SIDE // 2, 0, 64 - SIDE)) for axis in (rows, columns)]
     return image[start[0] : start[0] + SIDE, start[1] : start[1] + SIDE]

@@ -35,9 +35,15 @@ def main() -> None:
         begun = time.monotonic()
         study = ga.augment(str(source), out / name, **SETTINGS[name])
         row = {"cohort": name, "version": ga.__version__, "seconds": round(time.monotonic() - begun), "budget": BUDGET}
-        row |= {"settings": json.dumps(SETTINGS[name]), "verdict": study.verdict.word, "sentence": study.verdict.sentence}
+        row |= {
+            "settings": json.dumps(SETTINGS[name]),
+            "verdict": study.verdict.word,
+            "sentence": study.verdict.sentence,
+        }
         row |= {"limits": "; ".join(study.verdict.limits)}
-        row |= {state: sum(f.state == state for f in study.findings if f.bar) for state in ("pass", "fail", "inconclusive")}
+        row |= {
+            state: sum(f.state == state for f in study.findings if f.bar) for state in ("pass", "fail", "inconclusive")
+        }
         with TABLE.open("a", newline="") as stream:
             writer = csv.DictWriter(stream, list(row), lineterminator="\n")
             if not have:

@@ -53,23 +53,6 @@ def jobs():
 def test_flags_file_and_record_give_the_same_settings(tmp_path):
     words = ["cells", "--steps", "20", "--kind", "two", "--turn", "--window", "-1000,400", "--width", "2.5"]
     words += ["-o", "there", "--rate", ".25", "--names", "a,b"]
-        "cells",
-        "--steps",
-        "20",
-        "--kind",
-        "two",
-        "--turn",
-        "--window",
-        "-1000,400",
-        "--width",
-        "2.5",
-        "-o",
-        "there",
-        "--rate",
-        ".25",
-        "--names",
-        "a,b",
-    ]
     assert from_flat(Outer(), parsed(*words)) == FULL
     for name, values in (("nested", record(FULL, local=True)), ("flat", {**parsed(*words), "turn": "yes"})):
         (tmp_path / f"{name}.json").write_text(json.dumps(values))

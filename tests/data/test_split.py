@@ -180,6 +180,6 @@ def test_summary_counts_images_and_patients():
 
 def test_duplicates_are_counted_within_and_across_roles():
     some = cohort(list("pqrstu"), list("aaabbb"), role=[TRAIN, TRAIN, TEST, TEST, SELECT, TRAIN], sha256=list("112234"))
-    assert duplicates(some) == {"within": 1, "across": 0}
+    assert duplicates(some) == {"within": 2, "across": 0}
     some = cohort(list("pqrs"), list("aabb"), role=[TRAIN, TEST, TEST, SELECT], sha256=list("1112"))
     assert duplicates(some) == {"within": 1, "across": 1}

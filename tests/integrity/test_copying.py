@@ -149,6 +149,18 @@ def test_suspects_and_pairs_name_the_copies() -> None:
     assert suspects(*exact, 0).tolist() == [0, 1]
 
 
+def test_a_blank_image_is_nobodys_copy() -> None:
+    train, holdout, synthetic = sets(0)
+    values, fake = train.values.copy(), synthetic.values.copy()
+    values[:2], fake[:3] = 0, 0
+    shared = Features(values, train.names, train.patients)
+    (found,) = copying_findings("pixels", "c", shared, holdout, Features(fake, synthetic.names), 0)
+    assert found.state != "fail"
+    values[1] = 1  # now it is the image of one patient
+    (found,) = copying_findings("pixels", "c", shared, holdout, Features(fake, synthetic.names), 0)
+    assert (found.state, found.note[:8]) == ("fail", "3 of 100")
+
+
 def test_duplicates_in_the_holdout_blind_the_test() -> None:
     train, holdout, synthetic = sets(0)
     values = holdout.values.copy()

@@ -1,6 +1,8 @@
 """A tiny cohort of two classes with awkward names, the settings of a tiny run, and one finished run to look at."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,28 @@ def hashes(run: Path) -> dict[str, str]:
     """Every file of a run folder, by its bytes."""
     files = (path for path in sorted(run.rglob("*")) if path.is_file())
     return {path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@contextmanager
+def in_place_of(run: Path) -> Iterator[dict[str, str]]:
+    """Move a finished run aside to make it again at its place, for tables name files by their full path; its hashes."""
+    aside = run.rename(run.with_name("aside"))
+    try:
+        yield hashes(aside)
+    finally:
+        if run.exists():
+            run.rename(run.with_name(f"again-{len(list(run.parent.iterdir()))}"))
+        aside.rename(run)
+
+
+def noise(folder: Path, shape: tuple[int, ...], dtype: type = np.uint8, high: int = 200, each: int = 16) -> Path:
+    """An npz of noise, `each` images in each of two classes, whose roles are given in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    images = random.integers(-high if dtype is np.int16 else 0, high, (2 * each, *shape)).astype(dtype)
+    roles = ["train", "select", "holdout", "test"] * (each // 2)
+    np.savez(folder / "c.npz", images=images, labels=np.repeat(["a", "b"], each), split=roles)
+    return folder / "c.npz"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from ganatomy.data.read import pixels, read
 from ganatomy.generate import load_generator
 from ganatomy.jobs.generate import folder_name, parse_counts
 
-from .conftest import COMMON, RARE  # isort: skip
+from .conftest import COMMON, RARE
 
 LEARNED = {"a": 30, "b=c": 10, "d e": 20}
 

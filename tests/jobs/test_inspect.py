@@ -10,7 +10,7 @@ from ganatomy.cli import main
 from ganatomy.core.cohort import read_manifest
 from ganatomy.jobs import inspect
 
-from .conftest import COMMON, RARE, draw  # isort: skip
+from .conftest import COMMON, RARE, draw
 
 
 def test_inspect_prints_and_writes_nothing(
@@ -51,7 +51,12 @@ def test_what_is_odd_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     images = random.integers(0, 200, (24, 8, 8), dtype=np.uint8)
     images[3] = 7
     images[5] = images[4]  # of another role
-    np.savez(tmp_path / "c.npz", images=images, labels=np.repeat([0, 1], 12), split=["train", "select", "holdout", "test"] * 6)
+    np.savez(
+        tmp_path / "c.npz",
+        images=images,
+        labels=np.repeat([0, 1], 12),
+        split=["train", "select", "holdout", "test"] * 6,
+    )
     assert main(["inspect", str(tmp_path / "c.npz")]) == 0
     out = capsys.readouterr().out
     assert "24 images of 24 unknown patients" in out

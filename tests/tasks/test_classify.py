@@ -22,7 +22,7 @@ def test_a_weight_of_two_counts_as_showing_the_image_twice() -> None:
     torch.testing.assert_close(weighted, made.losses("S", twice, 0)["cross_entropy"])
     plain = cross_entropy(made.nets["classifier"](own["x"]), own["y"])
     torch.testing.assert_close(made.losses("S", own, 0)["cross_entropy"], plain)
-    assert abs(float(weighted - plain)) > 1e-6
+    assert abs((weighted - plain).item()) > 1e-6
 
 
 def test_augmentation_changes_images_and_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_the_penalty_weighs_gamma_over_two_on_average() -> None:
     def penalty(**changes: object) -> float:
         made = task(overfit=0.0, **changes)
         torch.manual_seed(1)
-        return float(made.losses("D", x, 0)["r1"])
+        return made.losses("D", x, 0)["r1"].item()
 
     assert penalty(gamma=2.0, lazy=1) > 0
     assert penalty(gamma=2.0, lazy=5) == pytest.approx(5 * penalty(gamma=2.0, lazy=1), rel=1e-5)
@@ -81,9 +81,7 @@ def test_the_chance_follows_real_images_and_moves_in_the_discriminators_turn_onl
 def test_real_and_generated_images_are_augmented_in_both_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     made, seen = task(), []
     made.nets["chance"].p.fill_(1.0)  # type: ignore[operator, union-attr]
-    monkeypatch.setattr(
-        "ganatomy.tasks.synthesis.transform", lambda x, draw: (seen.append(x.requires_grad), x)[1]
-    )
+    monkeypatch.setattr("ganatomy.tasks.synthesis.transform", lambda x, draw: (seen.append(x.requires_grad), x)[1])
     made.losses("D", batch(), 1)
     assert len(seen) == 2
     made.losses("G", batch(), 1)

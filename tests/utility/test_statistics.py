@@ -7,7 +7,7 @@ from scipy.special import ndtr, ndtri
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 from ganatomy.core.errors import RunError
-from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS
+from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS, Finding
 from ganatomy.core.verdict import DO_NOT_USE, NO_GAIN, UNDECIDED, USE, decide
 from ganatomy.utility.arms import ARMS
 from ganatomy.utility.statistics import (
@@ -21,6 +21,8 @@ from ganatomy.utility.statistics import (
     resamples,
     smallest_visible_effect,
 )
+
+NO_COPIES = Finding("copying", "copies of training images", value=0.0, state="pass")  # without it nothing may be used
 
 
 def scored(kinds, n=60, seeds=3, ties=False, seed=0):
@@ -189,20 +191,20 @@ def test_a_planted_gain_is_found():
     assert (two["gain"].state, two["harm"].state) == (PASS, PASS)
     assert two["gain"].low > 0 and two["gain"].subject == "classical + synthetic"
     assert two["gain"].note.startswith("AUC 0.") and " with synthetic images against 0." in two["gain"].note
-    assert decide(found).word == USE
+    assert decide([*found, NO_COPIES]).word == USE
 
 
 def test_a_planted_harm_is_found():
     two, found = judged(predictions(better={"classical + synthetic": -0.6}))
     assert (two["gain"].state, two["harm"].state) == (FAIL, FAIL)
     assert two["harm"].high < 0 and "classical augmentation" in two["harm"].note
-    assert decide(found).word == DO_NOT_USE
+    assert decide([*found, NO_COPIES]).word == DO_NOT_USE
 
 
 def test_equal_arms_show_neither():
     two, found = judged(predictions((900, 900), seeds=1))
     assert (two["gain"].state, two["harm"].state) == (FAIL, PASS)
-    assert decide(found).word == NO_GAIN
+    assert decide([*found, NO_COPIES]).word == NO_GAIN
 
 
 def test_identical_predictions_are_no_gain_and_no_harm():
@@ -233,7 +235,7 @@ def test_a_small_test_set_is_undecided_and_says_what_size_would_decide():
     assert "to tell a difference of 0.02" in two["harm"].note
     half, need = (two["harm"].high - two["harm"].low) / 2, int(two["harm"].note.split("about ")[1].split()[0])
     assert need == pytest.approx(31 * (half / 0.02) ** 2, rel=0.06)
-    assert decide(found).word == UNDECIDED
+    assert decide([*found, NO_COPIES]).word == UNDECIDED
 
 
 def test_a_tiny_test_set_is_undecided_even_where_its_interval_is_clear():
@@ -241,7 +243,7 @@ def test_a_tiny_test_set_is_undecided_even_where_its_interval_is_clear():
     two, found = judged(frame)
     assert two["gain"].state == two["harm"].state == INCONCLUSIVE
     assert "4 test patients with 'class1' cannot carry" in two["gain"].note
-    assert decide(found).word == UNDECIDED
+    assert decide([*found, NO_COPIES]).word == UNDECIDED
 
 
 def test_many_images_of_few_patients_stay_few():
@@ -255,7 +257,7 @@ def test_a_test_set_without_a_class_is_not_computed():
     two, found = judged(frame)
     assert two["gain"].state == two["harm"].state == NOT_COMPUTED and len(found) == 2
     assert "no test patient with 'class1'" in two["harm"].note
-    assert decide(found).word == UNDECIDED
+    assert decide([*found, NO_COPIES]).word == UNDECIDED
 
 
 def test_a_trial_without_synthetic_images_is_not_computed():

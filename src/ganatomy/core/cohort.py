@@ -124,8 +124,7 @@ def read_manifest(path: Path) -> Cohort:
     Raises InputError where the file is missing, is no CSV, or has no 'path' column.
     """
     try:
-        # a short line leaves missing values even so
-        table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except OSError as error:
         raise InputError(f"cannot read the manifest {path}: {error.strerror}") from None
     except (ValueError, UnicodeDecodeError) as error:

@@ -17,7 +17,8 @@ from ganatomy.core.errors import InputError, RunError
 from ganatomy.core.settings import difference
 
 FORMAT = 1  # of the files in a run folder; a run of a newer format is refused, one of an older is made again
-STAGES = ("data", "train", "synthetic", "check", "prove", "")
+STAGES = ("data", "train", "synthetic", "check", "prove")  # and the run folder itself, which is the report's
+EVERYTHING = ("*",)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -82,14 +83,15 @@ def stage(
     work: Callable[[], Iterable[Path]],
     *,
     overwrite: bool = False,
-    clear: Iterable[str] = ("*",),
+    clear: tuple[str, ...] = EVERYTHING,
 ) -> Outcome:
     """Run `work` in `folder` unless it is done, and write done.json last.
 
     settings: the record that decides the result; a finished or begun stage with another record is refused
     inputs: name -> file (hashed here) or a text that stands for one; a change makes the stage run anew
     work: does the job and returns the files that are its result; it finds its own half-done files if it can go on
-    clear: patterns of what to remove in `folder` before the work starts anew
+    clear: patterns of what to remove in `folder` before the work starts anew. A stage that clears everything
+        refuses a folder with files in it that are not its own
     """
     from ganatomy.core import __version__
 
@@ -97,6 +99,8 @@ def stage(
     now = {"job": job, "format": FORMAT, "version": __version__, "settings": dict(settings), "inputs": read}
     done, begun = folder / "done.json", folder / "begun.json"
     found = next((path for path in (done, begun) if path.exists()), None)
+    if not found and clear == EVERYTHING and folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder} holds files that ganatomy did not make; give another folder with -o")
     if found:
         goes_on = False
         if not overwrite:  # with it the old record is not even read: it may be damaged
@@ -111,7 +115,13 @@ def stage(
             done.unlink(missing_ok=True)
             _clear(folder, clear, begun)
     write_json(begun, now)
-    outputs = {path.relative_to(folder).as_posix(): file_hash(path) for path in work()}
+    try:
+        outputs = {path.relative_to(folder).as_posix(): file_hash(path) for path in work()}
+    except InputError:
+        if list(folder.iterdir()) == [begun]:  # nothing was made, so nothing holds the corrected words to these
+            begun.unlink()
+            folder.rmdir()
+        raise
     write_json(done, {**now, "outputs": dict(sorted(outputs.items()))})
     begun.unlink(missing_ok=True)
     return Outcome(folder, made=True)

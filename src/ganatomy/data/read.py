@@ -231,7 +231,7 @@ def image(path: str, slope: float = 1.0, intercept: float = 0.0, unit: str = "",
         values = values * np.uint8(255)
     if (slope, intercept) != (1.0, 0.0):
         whole = values.dtype.kind in "iu" and (slope, intercept % 1) == (1.0, 0.0)
-        values = values * slope + intercept
+        values = values.astype(np.float64) * slope + intercept
         fits = values.min() >= -32768 and values.max() <= 32767
         values = values.astype(np.float32 if not whole else np.int16 if fits else np.int32)
     return Image(values, unit, _spacing(spacing, path), path)
@@ -274,7 +274,7 @@ def _from_file(path: Path) -> np.ndarray:
         elif _png_depth_colour(path) in ((16, 2), (16, 4), (16, 6)):
             import png  # Pillow reads 16-bit colour and alpha as 8 bits without a word, so another library reads it
 
-            width, height, rows, info = png.Reader(filename=str(path)).read()
+            width, height, rows, info = png.Reader(bytes=path.read_bytes()).read()
             values = np.vstack([np.asarray(row, np.uint16) for row in rows]).reshape(height, width, info["planes"])
         else:
             from PIL import Image as Pillow

@@ -65,7 +65,7 @@ def nearest(train: Features, queries: Array, mirror: Mirror | None = None) -> tu
             between = np.minimum(between, cdist(mirror(chunk), train.values))
         index[at], first[at] = between.argmin(1), between.min(1)
         second = np.where(owners[index[at], None] == owners[None], np.inf, between).min(1)
-        relative[at] = np.where(first[at] > 0, first[at] / np.where(second > 0, second, 1), 0)
+        relative[at] = np.where(second > 0, first[at] / np.where(second > 0, second, 1), 1)  # 0 / 0: nobody's copy
     return first, relative, index
 
 
@@ -86,7 +86,7 @@ def suspects(train: Features, holdout: Features, synthetic: Features, seed: int,
     if not len(train) or not len(synthetic):
         return np.empty(0, np.int64)
     distance, g, _ = nearest(train, synthetic.values, mirror)
-    copies = distance <= _same(train)
+    copies = _equal(train, distance, g)
     if len(holdout):
         h = nearest(train, one_per_patient(holdout, rng(seed, "copying")).values, mirror)[1]
         copies |= false_discovery_control((1 + np.searchsorted(np.sort(h), g, "right")) / (len(h) + 1)) <= 0.05
@@ -96,9 +96,12 @@ def suspects(train: Features, holdout: Features, synthetic: Features, seed: int,
     return np.flatnonzero(copies)
 
 
-def _same(train: Features) -> float:
-    """The distance that a change of number format may put between a copy and its original."""
-    return 1e-6 * float(np.abs(train.values).max(initial=0))
+def _equal(train: Features, distance: Array, relative: Array) -> NDArray[np.bool_]:
+    """Which images equal one of a single training patient, up to what a change of number format does to a copy.
+
+    Where several patients have that very image (a blank one, a dead embedding) nobody in particular was copied.
+    """
+    return (distance <= 1e-6 * float(np.abs(train.values).max(initial=0))) & (relative < 0.5)
 
 
 def tail(g: Array, h: Array) -> tuple[int, float, float]:
@@ -164,7 +167,7 @@ def copying_findings(
     h1, h, _ = nearest(train, one.values, mirror)
     count, threshold, p = tail(g, h)
     p1 = tail(g1, h1)[2]
-    exact, exact_real = int((g1 <= _same(train)).sum()), int((h1 <= _same(train)).sum())
+    exact, exact_real = int(_equal(train, g1, g).sum()), int(_equal(train, h1, h).sum())
     share = detectable(m, n)
 
     state, note = PASS, f"p = {p:.2g}; {share:.0%} of copies would have been found with {POWER:.0%} probability"

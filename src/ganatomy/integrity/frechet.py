@@ -60,7 +60,11 @@ def frechet_findings(
     value, yardstick = np.mean(whole, axis=0)
     spread = np.log(np.maximum(halves[:, 0], 1e-12) / np.maximum(halves[:, 1], 1e-12))
     low, high = value * np.exp(np.quantile(spread - np.median(spread), [0.025, 0.975]))
-    means = f"means only: covariances need {COVARIANCES} images a set, the smallest has {n}; lost variance is not seen" if n < COVARIANCES else ""
+    means = (
+        f"means only: covariances need {COVARIANCES} images a set, the smallest has {n}; lost variance is not seen"
+        if n < COVARIANCES
+        else ""
+    )
     bar = ("<=", RATIO * float(yardstick))
     state, note = settle(value, low, high, bar, data, means)
     return [finding(float(value), float(low), float(high), float(yardstick), bar, state=state, note=note)]

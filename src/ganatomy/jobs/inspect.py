@@ -29,7 +29,7 @@ class Inspect(Settings):
 def run(settings: Inspect, cohort: Cohort | None = None) -> Path | None:
     """Print the facts; with `out`, also write RUN/data."""
     if settings.out is None:
-        _, facts = look(read(cohort or settings.data, settings.read), settings.split)
+        _, facts = look(split(read(cohort or settings.data, settings.read), settings.split))
         folder = None
     else:
         folder = prepare(settings.out, settings.data, settings.read, settings.split, cohort, settings.overwrite).folder
@@ -38,14 +38,13 @@ def run(settings: Inspect, cohort: Cohort | None = None) -> Path | None:
     return folder
 
 
-def look(cohort: Cohort, settings: Split) -> tuple[Cohort, dict[str, object]]:
-    """The cohort with roles and hashes, and the facts about it."""
-    done = split(cohort, settings)
+def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
+    """The cohort with roles and hashes, and the facts about it. done: with roles."""
     with progress("read", len(done)) as advance:
         values = pixels(done, advance)
     if values.ndim != 4:
         raise InputError(
-            f"{cohort.name} holds volumes of {'x'.join(map(str, values.shape[2:]))}; "
+            f"{done.name} holds volumes of {'x'.join(map(str, values.shape[2:]))}; "
             "only single slices can be used so far: save the slices you need as images"
         )
     done = hashed(done, values)
@@ -86,10 +85,10 @@ def prepare(
 ) -> Outcome:
     """The stage RUN/data: manifest.csv with a role for every image, and facts.json."""
     found = read(cohort or data, how)
-    target = folder / "data"
+    roles, target = split(found, shares), folder / "data"
 
     def work() -> list[Path]:
-        done, facts = look(found, shares)
+        done, facts = look(roles)
         return [write_manifest(done, target / "manifest.csv"), write_json(target / "facts.json", facts)]
 
     settings = {"data": data or found.name, "read": record(how), "split": record(shares)}

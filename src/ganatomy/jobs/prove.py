@@ -26,9 +26,6 @@ from ganatomy.utility.classifiers import Network, fit, probabilities
 from ganatomy.utility.statistics import METRICS, compare, findings, smallest_visible_effect
 from ganatomy.utility.trial import Unseen, logistic, plan, run_trial
 
-# columns of predictions that are text, also where a class is called 0 or NA
-TEXT: dict[str, type] = dict.fromkeys(("classifier", "arm", "path", "patient", "class", "predicted"), str)
-
 
 @dataclass(frozen=True)
 class Prove(Settings):
@@ -132,7 +129,11 @@ def prove(
     folder = target / "fits"
     done = {}
     for path in sorted(folder.glob("*.csv")):
-        frame = pd.read_csv(path, dtype=TEXT, keep_default_na=False, float_precision="round_trip")
+        # all as text: a class may be called 0 or NA, and pandas' own floats may miss the last bit
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame["seed"] = frame["seed"].map(int)
+        for name in (f"p.{label}" for label in classes):
+            frame[name] = frame[name].map(float)
         done[(str(frame["classifier"][0]), str(frame["arm"][0]), int(frame["seed"][0]))] = frame
 
     def keep(classifier: str, arm: str, seed: int, frame: pd.DataFrame) -> None:

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganatomy.core.progress import say
-from ganatomy.core.run import finished, stage, write_json, write_text
+from ganatomy.core.run import STAGES, finished, stage, write_json, write_text
 from ganatomy.core.settings import Settings, option
 from ganatomy.report.html import render
-
-STAGES = ("data", "train", "synthetic", "check", "prove")
 
 
 @dataclass(frozen=True)
