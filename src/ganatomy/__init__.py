@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ganatomy.core.errors import GanatomyError
     from ganatomy.core.finding import Finding
     from ganatomy.core.verdict import Verdict
-    from ganatomy.data.read import pixels, read
+    from ganatomy.data.read import pixels
+    from ganatomy.data.scan import read
     from ganatomy.jobs.augment import Study, augment
 
 __all__ = ["Cohort", "Finding", "GanatomyError", "Study", "Verdict", "__version__", "augment", "pixels", "read"]
@@ -29,7 +30,7 @@ _HOME = {
     "Verdict": "core.verdict",
     "augment": "jobs.augment",
     "pixels": "data.read",
-    "read": "data.read",
+    "read": "data.scan",
 }
 
 

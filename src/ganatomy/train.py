@@ -7,6 +7,7 @@ precision and versions. A task says what a batch costs and nothing else.
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,6 +71,13 @@ def place(loop: Loop) -> tuple[torch.device, bool]:
     # without native bf16 the processor emulates it, many times slower than fp32
     native = torch.cuda.is_bf16_supported() if cuda else bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.device("cuda" if cuda else "cpu"), native
+
+
+def _say_if_busy() -> None:
+    """Threads that wait for a processor another program holds make training several times slower than one thread."""
+    busy, threads = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, torch.get_num_threads()
+    if threads > 1 and busy > 1.5 * (os.cpu_count() or 1):
+        say(f"note: other programs keep this machine busy (load {busy:.1f}); --threads 1 may be several times faster")
 
 
 def environment(loop: Loop, device: torch.device, bf16: bool) -> dict[str, Any]:
@@ -183,6 +191,8 @@ def train(
     saved = begun = time.monotonic()
     first = state.step
     with processor(loop), progress(name, loop.steps, first) as advance:
+        if name:
+            _say_if_busy()
         for step in range(first, loop.steps):
             batch = {
                 key: value.to(device, memory_format=LAYOUT.get(value.ndim, torch.preserve_format))

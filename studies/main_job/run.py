@@ -1,7 +1,7 @@
 """The main job on three real cohorts: python studies/main_job/run.py DATA [OUT] [COHORT ...]
 
-Budget: 15 minutes of wall clock on two cores for each cohort. Appends a row per cohort to runs.csv, skips cohorts that
-have one, and leaves the run folders under OUT (default runs/studies).
+Budget: 15 minutes of wall clock on two cores for each cohort. Appends a row per cohort to runs.csv, skips what has one
+with the same settings, and leaves the run folders under OUT (default runs/studies).
 """
 
 import csv
@@ -16,9 +16,9 @@ import ganatomy as ga
 
 BUDGET = 15 * 60
 SETTINGS = {
-    "pneumonia": {"steps": 3000},
-    "mednist": {"steps": 2500},
-    "nodules": {"steps": 3000, "turn": True, "background": 16.0, "seeds": 5},
+    "pneumonia": {"steps": 6000},
+    "mednist": {"steps": 4000},
+    "nodules": {"steps": 7000, "turn": True, "background": 16.0, "seeds": 5},
 }
 TABLE = Path(__file__).with_name("runs.csv")
 
@@ -27,7 +27,8 @@ def main() -> None:
     data, out = Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "runs/studies")
     have = list(csv.DictReader(TABLE.open())) if TABLE.exists() else []
     for name in sys.argv[3:] or cohorts.NAMES:
-        if any(row["cohort"] == name for row in have):
+        settings = json.dumps(SETTINGS[name])
+        if any((row["cohort"], row["settings"]) == (name, settings) for row in have):
             print(f"{name}: already in {TABLE.name}")
             continue
         out.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def main() -> None:
         study = ga.augment(str(source), out / name, **SETTINGS[name])
         row = {"cohort": name, "version": ga.__version__, "seconds": round(time.monotonic() - begun), "budget": BUDGET}
         row |= {
-            "settings": json.dumps(SETTINGS[name]),
+            "settings": settings,
             "verdict": study.verdict.word,
             "sentence": study.verdict.sentence,
         }

@@ -1,4 +1,4 @@
-"""The phantom: its words, counts, physics and classes, and each planted defect beside a clean cohort."""
+"""The phantom: its words, counts, bits and classes, and each planted defect beside a clean cohort."""
 
 from collections import Counter
 from dataclasses import replace
@@ -14,22 +14,11 @@ from sklearn.preprocessing import StandardScaler
 
 from ganatomy.core.errors import InputError
 from ganatomy.core.seed import rng
+from ganatomy.data import ct
 from ganatomy.data import phantom as module
-from ganatomy.data.phantom import (
-    CELL,
-    FIELD,
-    GRID,
-    KERNELS,
-    LUNG,
-    Phantom,
-    cohort,
-    noise,
-    parse,
-    source,
-    transfer,
-    truth,
-    values,
-)
+from ganatomy.data.anatomy import LUNG
+from ganatomy.data.ct import FIELD, noise
+from ganatomy.data.phantom import Phantom, cohort, parse, source, truth, values
 
 SMALL = Phantom(patients=40, seed=5)
 
@@ -114,7 +103,7 @@ def test_the_ratio_is_met_and_patients_carry_several_images():
 
 
 def test_patients_share_their_traits_and_no_pixel_is_rendered_for_the_table(monkeypatch):
-    monkeypatch.setattr(module, "_slab", None)
+    monkeypatch.setattr(module, "slab", None)
     table = cohort(Phantom(size=64, seed=9)).table
     assert list(table.columns[:5]) == ["path", "class", "patient", "unit", "spacing"]
     assert set(table["unit"]) == {"HU"} and set(table["spacing"]) == {"0.59375x0.59375"}
@@ -146,7 +135,7 @@ def test_a_row_rendered_alone_or_in_another_order_has_the_same_bits():
     paths = cohort(SMALL).column("path")[:12]
     first = [values(path) for path in paths]
     module._plan.cache_clear()
-    module._texture.cache_clear()
+    ct.slice_texture.cache_clear()
     again = [values(path) for path in reversed(paths)][::-1]
     module._plan.cache_clear()
     alone = values(paths[7])
@@ -169,71 +158,6 @@ def test_a_larger_size_shows_the_same_anatomy_finer():
         assert np.abs(mean - coarse)[unclipped].max() <= 1.0  # rounding to whole HU
 
 
-# ------------------------------------------------------------ physics
-
-
-def test_transfer_functions_are_ordered_and_a_sharp_kernel_overshoots():
-    f = np.linspace(0.01, 1.5, 600)
-    half = [f[transfer(kernel, f) > 0.5].max() for kernel in KERNELS]
-    assert half == pytest.approx([0.30, 0.43, 0.70], abs=0.02)
-    assert transfer("smooth", f).max() <= 1.0 and 1.1 < transfer("sharp", f).max() < 1.3
-
-
-def test_noise_falls_with_the_square_root_of_dose_and_thickness():
-    def sd(dose, thickness, size=64):
-        return np.std([noise("standard", dose, thickness, size, rng(i, str(dose), str(thickness))) for i in range(40)])
-
-    base = sd(1.0, 1.25)
-    assert sd(0.2, 1.25) / base == pytest.approx(np.sqrt(5), rel=0.04)
-    assert sd(1.0, 5.0) / base == pytest.approx(0.5, rel=0.04)
-    assert sd(1.0, 1.25, 128) == pytest.approx(module.NOISE, rel=0.03)
-
-
-def test_the_noise_power_spectrum_is_that_of_filtered_back_projection():
-    size = 64
-    f = np.hypot(np.fft.fftfreq(size, FIELD / size)[:, None], np.fft.fftfreq(size, FIELD / size)[None, :])
-    spectrum = {}
-    for kernel in KERNELS:
-        draws = [noise(kernel, 1.0, 1.25, size, rng(i, kernel)) for i in range(60)]
-        power = np.mean([np.abs(np.fft.fft2(draw)) ** 2 for draw in draws], axis=0)
-        spectrum[kernel] = lambda low, high, power=power: power[(f >= low) & (f < high)].mean()
-        assert spectrum[kernel](0.001, 0.04) < 0.5 * spectrum[kernel](0.1, 0.25)  # the ramp: little at low frequency
-    high, low = [{kernel: spectrum[kernel](*band) for kernel in KERNELS} for band in ((0.4, 0.6), (0.02, 0.08))]
-    assert high["sharp"] > 5 * high["standard"] > 25 * high["smooth"]
-    assert low["sharp"] < 2 * low["smooth"]  # one ramp under all kernels
-
-
-def test_a_thick_slice_averages_along_z_as_the_chord_says():
-    middle = GRID // 2
-    tube = np.array([[-15.0, 0.0, 0.0, 1.0, 15.0, 0.0, 0.0, 1.0]])  # radius 1 mm, in the plane
-    for thickness, expected in ((1.25, 1.0), (2.5, 0.8), (5.0, 0.4)):
-        assert module._tubes(tube, 0.0, thickness)[middle, middle] == pytest.approx(expected, abs=0.02)
-    assert module._tubes(tube, 2.0, 1.25).max() == 0.0  # the slice lies above it
-    upright = np.array([[0.0, 0.0, -9.0, 1.5, 0.0, 0.0, 9.0, 1.5]])
-    for tilt in (0.0, 0.5, 1.0):  # a section's area is that of an ellipse
-        slanted = upright + tilt * np.array([-9.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0])
-        area = module._tubes(slanted, 0.0, 0.1).sum() * CELL**2
-        assert area == pytest.approx(np.pi * 1.5**2 * np.hypot(1.0, tilt), rel=0.05)
-    thin, thick = (np.std(module._shaped(module._texture(t, 7.0), rng(0, "t"))) for t in (1.25, 5.0))
-    assert thick < 0.8 * thin < 0.8
-
-
-def test_a_small_nodule_fades_in_a_thick_slice_and_its_size_is_the_recorded_one():
-    scene = module._plan(SMALL)[0].scene
-    base = replace(scene, texture="homogeneous", margin="smooth", level=0.0, emphysema=0.0, kernel="sharp")
-    peaks, sizes = [], []
-    for patient in range(8):
-        small = [replace(base, patient=patient, diameter=4.5, thickness=t) for t in (1.25, 5.0)]
-        peaks.append([module.blur(module._slab(0, one), "sharp", 64)[28:36, 28:36].max() for one in small])
-        slab = module._slab(0, replace(base, patient=patient, diameter=16.0, thickness=1.25))
-        labels, _ = ndimage.label(ndimage.binary_opening(slab > -400, iterations=4))
-        area = (labels == labels[GRID // 2, GRID // 2]).sum() * CELL**2
-        sizes.append(2 * np.sqrt(area / np.pi))
-    thin, thick = np.median(peaks, axis=0)
-    assert thick < thin - 150
-    assert np.median(sizes) == pytest.approx(16.0, rel=0.1)
-
-
 # ------------------------------------------------------------ tissue
 
 
@@ -242,22 +166,6 @@ def test_lung_is_of_published_density(large):
     lung = np.median(images.reshape(len(images), -1), axis=1)
     assert abs(np.median(lung) - LUNG) < 15
     assert np.percentile(lung, 1) > -960 and np.percentile(lung, 90) < -780
-
-
-def test_vessels_hold_unenhanced_blood():
-    found = []
-    for row in module._plan(SMALL)[:20]:
-        scene = replace(row.scene, texture="homogeneous", margin="smooth", diameter=4.5, thickness=1.25)
-        where = ("phantom", "wall", scene.patient, scene.nodule)
-        if module._wall(rng(SMALL.seed, *where), 2.0, 1.25) is not None:
-            continue
-        angle = rng(SMALL.seed, *where).uniform(0, 2 * np.pi) + np.pi
-        tubes, _ = module._vessels(rng(SMALL.seed, "phantom", "vessels", scene.patient, scene.nodule), angle)
-        full = module._tubes(tubes, 0.0, 1.25) > 0.999
-        full[60:100, 60:100] = False  # the nodule
-        found.append(module._slab(SMALL.seed, replace(scene, level=0.0))[full])
-    blood = np.concatenate(found)
-    assert len(blood) > 50 and blood.min() >= 20 and blood.max() <= 60
 
 
 def test_calcification_is_above_and_cancer_below_the_published_threshold(large):

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image as Pillow
 
 from ganatomy.core.errors import InputError
-from ganatomy.data.read import Read, image, pixels, read
+from ganatomy.data.read import image, pixels
+from ganatomy.data.scan import Read, read
 from ganatomy.data.write import npz_bytes, png_bytes, storage, write_png
 
 MARK = {"Synthetic": "YES", "Class": "bösartig 悪性", "Seed": "17"}

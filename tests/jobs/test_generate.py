@@ -11,7 +11,8 @@ from ganatomy.cli import main
 from ganatomy.core.cohort import Cohort
 from ganatomy.core.errors import SettingsError
 from ganatomy.core.run import file_hash
-from ganatomy.data.read import pixels, read
+from ganatomy.data.read import pixels
+from ganatomy.data.scan import read
 from ganatomy.generate import load_generator
 from ganatomy.jobs.generate import folder_name, parse_counts
 

@@ -18,7 +18,7 @@ from ganatomy.core.run import finished
 from ganatomy.core.settings import Settings, option
 from ganatomy.core.verdict import WORDS, Verdict, decide
 from ganatomy.data.augment import Symmetry
-from ganatomy.data.read import Read, read
+from ganatomy.data.scan import Read, read
 from ganatomy.data.split import Split
 from ganatomy.jobs import check, generate, prove, report, train
 from ganatomy.jobs.check import Measures
@@ -28,7 +28,14 @@ from ganatomy.utility.classifiers import Network
 
 # settings that differ from the defaults, and how many seconds a stage may take on two cores
 PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {"steps": 1600, "turn": True, "seeds": 2, "classifier_steps": 250, "resamples": 100},
+    "demo": {
+        "steps": 1600,
+        "turn": True,
+        "window": (-1000, 400),
+        "seeds": 2,
+        "classifier_steps": 250,
+        "resamples": 100,
+    },
     "full": {},
 }
 BUDGETS = {"demo": {"train": 150, "generate": 10, "check": 60, "prove": 120, "report": 10}}

@@ -11,7 +11,8 @@ from ganatomy.core.errors import InputError
 from ganatomy.core.progress import progress, say
 from ganatomy.core.run import Outcome, read_json, stage, write_json
 from ganatomy.core.settings import Settings, option, record
-from ganatomy.data.read import Read, hashed, pixels, read, source_hash
+from ganatomy.data.read import hashed, pixels
+from ganatomy.data.scan import Read, read, source_hash
 from ganatomy.data.split import Split, duplicates, split, summary
 
 

@@ -23,7 +23,8 @@ from ganatomy.generate import load_generator
 from ganatomy.jobs.check import Measures, measure, trained_symmetry
 from ganatomy.utility.arms import ARMS, CONTROL, DEFINITIONS, Fit, Predict, Training, notes, training
 from ganatomy.utility.classifiers import Network, fit, probabilities
-from ganatomy.utility.statistics import METRICS, compare, findings, smallest_visible_effect
+from ganatomy.utility.metrics import METRICS
+from ganatomy.utility.statistics import compare, findings, smallest_visible_effect
 from ganatomy.utility.trial import Unseen, logistic, plan, run_trial
 
 

@@ -16,7 +16,8 @@ from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.batch import balanced
 from ganatomy.data.intensity import fit
-from ganatomy.data.read import Read, pixels
+from ganatomy.data.read import pixels
+from ganatomy.data.scan import Read
 from ganatomy.data.split import Split
 from ganatomy.generate import sample, save_generator
 from ganatomy.jobs import inspect

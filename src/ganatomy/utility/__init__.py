@@ -1,1 +1,1 @@
-"""F5: does it help? The arms of the trial, the trial, and the statistics of the comparison."""
+"""F5: does it help? The arms of the trial, the trial, its metrics, and the statistics of the comparison."""
