@@ -19,6 +19,7 @@ FLOORS = (
     ("train", "generate"),
     ("utility", "report"),
     ("jobs",),
+    ("sampler",),
     ("doors",),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

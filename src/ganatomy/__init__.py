@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganatomy.core import __version__
 
 if TYPE_CHECKING:
+    from ganatomy import sampler
     from ganatomy.core.cohort import Cohort
     from ganatomy.core.errors import GanatomyError
     from ganatomy.core.finding import Finding
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from ganatomy.data.scan import read
     from ganatomy.jobs.augment import Study, augment
 
-__all__ = ["Cohort", "Finding", "GanatomyError", "Study", "Verdict", "__version__", "augment", "pixels", "read"]
+__all__ = [
+    "Cohort",
+    "Finding",
+    "GanatomyError",
+    "Study",
+    "Verdict",
+    "__version__",
+    "augment",
+    "pixels",
+    "read",
+    "sampler",
+]
 
 # where each public name lives; imported when asked for, so that `import ganatomy` stays quick and loads no torch
 _HOME = {
@@ -35,6 +47,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sampler":  # a module, as imbalanced-learn has its samplers in modules
+        return importlib.import_module("ganatomy.sampler")
     if name not in _HOME:
         raise AttributeError(f"module 'ganatomy' has no attribute '{name}'")
     return getattr(importlib.import_module(f"ganatomy.{_HOME[name]}"), name)

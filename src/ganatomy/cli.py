@@ -5,13 +5,14 @@ Knows words and exit codes; does not know what a job does. torch is imported by 
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ganatomy.core import __version__
+from ganatomy.core import __version__, stop
 from ganatomy.core.errors import GanatomyError, SettingsError, nearest
 from ganatomy.core.progress import say
 from ganatomy.core.settings import add_flags, flat, from_flat, read_file
@@ -86,14 +87,23 @@ def settings_class(job: Job) -> Any:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _run(words)
-    except GanatomyError as error:
-        print(f"ganatomy: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("ganatomy: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+    with stop.signals():
+        try:
+            code = _run(words)
+            sys.stdout.flush()
+            return code
+        except GanatomyError as error:
+            print(f"ganatomy: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print(stop.LINE, file=sys.stderr)
+            return stop.CODE
+        except OSError as error:  # a disk, a folder or a pipe that does not do what it should
+            what = error.filename or "the output"
+            print(f"ganatomy: cannot use {what}: {error.strerror or error}; see that it can be used", file=sys.stderr)
+            if error.filename is None:  # what is left in the buffer must not fail once more when Python ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 2
 
 
 def _run(words: Sequence[str]) -> int:

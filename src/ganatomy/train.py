@@ -8,6 +8,7 @@ precision and versions. A task says what a batch costs and nothing else.
 import json
 import math
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,15 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganatomy.core import weights
+from ganatomy.core import __version__, weights
 from ganatomy.core.errors import RunError, SettingsError, TrainingError
 from ganatomy.core.progress import progress, say
 from ganatomy.core.run import write_text
 from ganatomy.core.seed import derive
 from ganatomy.core.settings import Settings, option
+from ganatomy.core.stop import waits
 from ganatomy.data.batch import Batch
 from ganatomy.tasks.task import Phase, Task
 
@@ -82,9 +85,11 @@ def _say_if_busy() -> None:
 
 def environment(loop: Loop, device: torch.device, bf16: bool) -> dict[str, Any]:
     """What bits depend on besides (weights, seed, step); a change of it on resuming is said."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     threads = loop.threads or torch.get_num_threads()
-    return {"torch": torch.__version__, "device": name, "threads": threads, "bf16": bf16}
+    versions = {"ganatomy": __version__, "torch": torch.__version__, "numpy": np.__version__}
+    return {**versions, "device": name, "threads": threads, "bf16": bf16}
 
 
 @contextmanager
@@ -186,11 +191,11 @@ def train(
     device, bf16 = place(loop)
     now = environment(loop, device, bf16)
     state = State(task, loop, device)
-    log, terms = _resume(state, folder, now) if folder else ([], {})
+    log, terms = _resume(state, folder, now, loop.steps) if folder else ([], {})
     task.nets.train()
     saved = begun = time.monotonic()
     first = state.step
-    with processor(loop), progress(name, loop.steps, first) as advance:
+    with processor(loop), progress(name, loop.steps, first) as advance, waits() as asked:
         if name:
             _say_if_busy()
         for step in range(first, loop.steps):
@@ -209,9 +214,12 @@ def train(
             for every, hook in hooks:
                 if state.step % every == 0 or state.step == loop.steps:
                     hook(state.step, state.average)
-            if folder and (time.monotonic() - saved > loop.save_every or state.step == loop.steps):
+            stops = asked()
+            if folder and (time.monotonic() - saved > loop.save_every or state.step == loop.steps or stops):
                 _save(state, folder, log, {"environment": now, "terms": _finite(terms, step)})
                 saved = time.monotonic()
+            if stops:
+                raise KeyboardInterrupt
             speed = (state.step - first) * len(batch["y"]) / (time.monotonic() - begun)
             if name:
                 advance(1, f"{speed:.0f} images/s")
@@ -269,19 +277,30 @@ def _save(state: State, folder: Path, log: Sequence[Mapping[str, Any]], header: 
     weights.save(folder / "checkpoint.safetensors", tensors, {"step": state.step, **header})
 
 
-def _resume(state: State, folder: Path, now: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+def _resume(
+    state: State, folder: Path, now: Mapping[str, Any], steps: int
+) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     """Take over the checkpoint in the folder, if there is one: the log cut back to it, and the latest terms."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         return [], {}
-    tensors, header = weights.load(path)
-    state.load(tensors, header["step"])
+    try:
+        tensors, header = weights.load(path)
+        state.load(tensors, header["step"])
+        terms = {key: torch.tensor(value, dtype=torch.float64) for key, value in header["terms"].items()}
+        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        log = [row for row in rows if row["step"] <= state.step]
+        if len(log) != state.step // LOG_EVERY + (state.step == steps and steps % LOG_EVERY > 0):
+            raise ValueError("rows are missing in log.jsonl")
+    except (RunError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"the training in {folder} cannot go on from its checkpoint ({error}); "
+            f"remove {path}, and the same command trains anew"
+        ) from None
     say(f"going on at step {state.step}")
     for key, value in header["environment"].items():
         if now.get(key) != value:
             say(
                 f"note: this run was begun with {key} {value} and goes on with {now.get(key)}; the last bits may differ"
             )
-    lines = (folder / "log.jsonl").read_text().splitlines()
-    terms = {key: torch.tensor(value, dtype=torch.float64) for key, value in header["terms"].items()}
-    return [row for row in map(json.loads, lines) if row["step"] <= state.step], terms
+    return log, terms

@@ -16,9 +16,9 @@ import ganatomy as ga
 
 BUDGET = 15 * 60
 SETTINGS = {
-    "pneumonia": {"steps": 6000},
-    "mednist": {"steps": 4000},
-    "nodules": {"steps": 7000, "turn": True, "background": 16.0, "seeds": 5},
+    "pneumonia": {"steps": 5000},
+    "mednist": {"steps": 2500},
+    "nodules": {"steps": 5000, "turn": True, "background": 16.0},
 }
 TABLE = Path(__file__).with_name("runs.csv")
 

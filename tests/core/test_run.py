@@ -1,6 +1,10 @@
 """The run folder: a stage is done once, goes on after a kill, and refuses what does not fit."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -221,3 +225,246 @@ def test_json_is_utf8_and_damage_is_said(tmp_path):
     assert read_json(path) == {"name": "Größe"}
     with pytest.raises(RunError, match="there is no"):
         read_json(tmp_path / "y.json")
+
+
+# ---- kills at every moment ----
+
+EVERY_MOMENT = """
+import os, shutil, sys
+from pathlib import Path
+from ganatomy.core.run import hold, stage, write_text
+
+top = Path(sys.argv[1])
+run = top / "run"
+TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
+
+def job(overwrite):
+    def work():
+        # three files in a sub-folder; what is there already is not made again
+        files = [run / "train" / "parts" / f"{i}.txt" for i in range(3)]
+        return [path if path.exists() else write_text(path, "part") for path in files]
+    def last():
+        return [write_text(run / "report.json", "report")]
+    with hold(run):
+        stage(run / "train", "train", {"steps": 1}, {"in": top / "in.txt"}, work, run=run, overwrite=overwrite)
+        inputs = {"train": run / "train" / "done.json"}
+        stage(run, "report", {}, inputs, last, run=run, overwrite=overwrite, clear=("report.json",))
+
+def dies_at(moment, overwrite):
+    seen = 0
+    def count(event, args):
+        nonlocal seen
+        if event in TOUCHES and str(top) in str(args[0]):
+            seen += 1
+            if seen == moment:
+                os._exit(9)  # nothing is unwound, as after kill -9
+    sys.addaudithook(count)
+    job(overwrite)
+    os._exit(0)
+
+def files():
+    return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+def after(moment, again, overwrite):
+    \"\"\"Whether it was killed: a first run, or one over a finished run of another input.\"\"\"
+    shutil.rmtree(run, ignore_errors=True)
+    if again:
+        (top / "in.txt").write_text("old")
+        job(False)
+        (run / "train" / "parts" / "stale.txt").write_text("stale")
+    (top / "in.txt").write_text("new")
+    child = os.fork()
+    if not child:
+        try:
+            dies_at(moment, overwrite)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9), code
+    job(False)
+    return code == 9
+
+moments = []
+for again, overwrite in ((False, False), (True, False), (True, True)):
+    after(0, False, False)
+    expected, moment = files(), 1
+    while after(moment, again, overwrite):
+        assert files() == expected, (again, overwrite, moment, sorted({*files()} ^ {*expected}))
+        moment += 1
+    moments.append(moment - 1)
+print(moments)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process that was forked")
+def test_killed_before_any_operation_on_files_it_goes_on_to_the_same_files(tmp_path):
+    words = [sys.executable, "-W", "error", "-c", EVERY_MOMENT, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert min(json.loads(done.stdout)) > 30, "operations were not counted"
+
+
+# ---- two at once, and what else can be in the way ----
+
+
+def test_a_folder_in_use_is_refused_by_its_name_and_the_number_of_the_process(work, source):
+    run = work.folder.parent
+    code = "import sys, pathlib\nfrom ganatomy.core.run import hold\n"
+    code += "with hold(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+    words = [sys.executable, "-c", code, str(run)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match=f"{run} is in use by another ganatomy, process {other.pid};"):
+            go(work, source, run=run)
+        assert work.runs == 0 and not work.folder.exists()
+        other.kill()
+        other.wait()
+        assert (run / module.LOCK).exists()
+        assert go(work, source, run=run).made
+    assert not (run / module.LOCK).exists()
+
+
+def test_a_thread_is_another_and_nesting_is_not(tmp_path):
+    failed = []
+
+    def other():
+        try:
+            with module.hold(tmp_path):
+                pass
+        except RunError as error:
+            failed.append(str(error))
+
+    with module.hold(tmp_path):
+        with module.hold(tmp_path / "x" / ".."):
+            pass
+        assert (tmp_path / module.LOCK).exists(), "the outer one holds on"
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert len(failed) == 1 and f"process {os.getpid()}" in failed[0]
+    other()
+    assert len(failed) == 1
+
+
+def test_holding_leaves_no_folder_behind(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with module.hold(tmp_path / "mine" / "a" / "b"):
+        assert (tmp_path / "mine" / "a" / "b").is_dir()
+    assert not list((tmp_path / "mine").iterdir()) and (tmp_path / "mine").is_dir()
+
+
+def test_without_locks_it_works_as_well(work, source, monkeypatch):
+    def refused(*_):
+        raise OSError(95, "Operation not supported")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "fcntl", None)
+        assert go(work, source).made
+    with monkeypatch.context() as patch:
+        patch.setattr(module.fcntl, "flock", refused)
+        assert go(work, source, overwrite=True).made
+    assert not go(work, source).made
+
+
+def test_a_lock_that_was_just_removed_is_not_taken(tmp_path, monkeypatch):
+    flock, calls = module.fcntl.flock, []
+
+    def slow(descriptor, how):
+        if not calls:  # its holder removed it between our opening and our locking
+            (tmp_path / module.LOCK).unlink()
+        calls.append(how)
+        flock(descriptor, how)
+
+    monkeypatch.setattr(module.fcntl, "flock", slow)
+    with module.hold(tmp_path):
+        assert (tmp_path / module.LOCK).read_text() == str(os.getpid())
+    assert len(calls) == 2
+
+
+def test_a_removed_folder_is_not_brought_back(work, source, tmp_path):
+    def removes():
+        (tmp_path / "run").rename(tmp_path / "moved")
+        write_text(work.folder / "out.txt", "x")
+
+    with pytest.raises(RunError, match=f"{tmp_path / 'run'} was removed while it was written to"):
+        stage(work.folder, "train", {}, {}, removes, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_stage_is_looked_at_without_a_lock(work, source, monkeypatch):
+    go(work, source)
+    monkeypatch.setattr(module, "_lock", None)
+    assert not go(work, source).made
+
+
+DAMAGED = [
+    "",
+    "{",
+    "[]",
+    "null",
+    "3",
+    "{}",
+    '{"job": "train", "format": "new", "version": "1", "settings": {}}',
+    "\0" * 9,
+]
+
+
+@pytest.mark.parametrize("name", ["done.json", "begun.json"])
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_record_is_one_sentence_whose_remedy_helps(name, content, work, source):
+    go(work, source)
+    (work.folder / "done.json").rename(work.folder / name)
+    (work.folder / name).write_text(content)
+    with pytest.raises(RunError, match=rf"{name} is damaged; add --overwrite, or remove the folder {work.folder},"):
+        go(work, source)
+    if name == "done.json":
+        with pytest.raises(RunError, match=r"done\.json is damaged"):
+            finished(work.folder.parent, "train")
+    assert go(work, source, overwrite=True).made
+
+
+def test_the_remedy_for_the_report_is_not_to_remove_the_run(tmp_path):
+    run = write_text(tmp_path / "run" / "done.json", "{").parent
+
+    def report():
+        return stage(run, "report", {}, {}, lambda: [write_text(run / "report.json", "x")], clear=("report.json",))
+
+    with pytest.raises(RunError, match=r"done\.json is damaged; remove this file and give the command again"):
+        report()
+    (run / "done.json").unlink()
+    assert report().made
+
+
+def test_half_written_files_of_a_killed_process_are_swept(work, source):
+    work.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        go(work, source)
+    work.dies = False
+    part = write_text(work.folder / "sub" / ".once.csv.part", "ha")
+    go(work, source)
+    assert not part.exists() and (work.folder / "half").exists()
+
+
+def test_what_is_made_again_is_said(work, source, capsys):
+    go(work, source)
+    (work.folder / "sub" / "out.txt").unlink()
+    go(work, source)
+    assert capsys.readouterr().err == f"note: {work.folder / 'sub' / 'out.txt'} is gone; it is made again\n"
+
+
+def test_another_version_that_goes_on_is_said(work, source, capsys):
+    work.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        go(work, source)
+    work.dies = False
+    write_json(work.folder / "begun.json", {**read_json(work.folder / "begun.json"), "version": "0.0.1"})
+    go(work, source)
+    assert "was begun by ganatomy 0.0.1 and goes on with" in capsys.readouterr().err
+
+
+def test_what_must_outlive_a_power_cut_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    seen, fsync, replace = [], os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (seen.append("fsync"), fsync(descriptor))[1])
+    monkeypatch.setattr(Path, "replace", lambda path, to: (seen.append("replace"), replace(path, to))[1])
+    write_text(tmp_path / "checkpoint", "x")
+    assert seen == ["fsync", "replace"]

@@ -95,6 +95,15 @@ def test_values_are_exactly_those_stored(tmp_path, name, write, values):
     np.testing.assert_array_equal(got, values)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1, 5), (0, 65536)])
+def test_values_that_do_not_fit_sixteen_bits_are_refused(tmp_path, low, high):
+    Pillow.fromarray(np.array([[low, high]], np.int32)).save(tmp_path / "x.png", format="tiff")
+    with pytest.raises(InputError, match=rf"x\.png holds values from {low} to {high}, which do not fit 16 bits; save"):
+        image(str(tmp_path / "x.png"))
+    Pillow.fromarray(np.array([[0, 65535]], np.int32)).save(tmp_path / "x.png", format="tiff")
+    assert image(str(tmp_path / "x.png")).values.tolist() == [[[0, 65535]]]
+
+
 def test_colours_apart_in_a_tiff_are_brought_together(tmp_path):
     values = np.moveaxis(RGB16, -1, 0)
     tifffile.imwrite(tmp_path / "x.tif", values, photometric="rgb", planarconfig="separate")

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 from ganatomy.core.cohort import read_manifest, write_manifest
 from ganatomy.core.errors import InputError
-from ganatomy.data.read import pixels
+from ganatomy.data.read import image, pixels
 from ganatomy.data.scan import Read, read, source_hash
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -84,7 +85,8 @@ def test_classes_may_be_called_train_and_test(tmp_path):
         (lambda p: None, "holds no images by class"),
         (lambda p: picture(p / "x.png", GREY8), "put the images of each class into a sub-folder"),
         (lambda p: (folder(p, a=1), (p / "b").mkdir()), "/b holds no .png"),
-        (lambda p: ((p / "a").mkdir(), (p / "a" / "x.dcm").write_text("")), "no .png, .jpg"),
+        (lambda p: ((p / "a").mkdir(), (p / "a" / "x.doc").write_text("")), "no .png, .jpg"),
+        (lambda p: picture(p / "x.png", GREY8), r"--pattern '\{class\}_\{patient\}_\*.png'"),
     ],
 )
 def test_a_folder_without_images_by_class_says_what_to_do(tmp_path, build, words):
@@ -105,6 +107,89 @@ def test_a_cohort_is_returned_as_it_is_and_a_phantom_is_listed():
     some = read("phantom:patients=40")
     assert read(some) is some and some.column("unit")[0] == "HU"
     assert pixels(some.take([0, 1])).dtype == np.int16
+
+
+# ------------------------------------------------------------ names that say class and patient
+
+
+def flat(root, *names):
+    for i, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(root / name, some((8, 9), np.uint8, i))
+    return root
+
+
+def test_class_patient_and_groups_stand_in_the_names_of_files(tmp_path):
+    flat(tmp_path, "benign_p1_0.png", "benign_p1_1.png", "malignant_p2_x_y.png")
+    (tmp_path / "README.txt").write_text("no image")
+    found = read(tmp_path, Read(pattern="{class}_{patient}_*.png"))
+    assert found.labels == ["benign", "benign", "malignant"] and found.patients == ["p1", "p1", "p2"]
+    flat(tmp_path / "deep", "A/7/scans/benign/1.png", "B/8/benign/2.png")
+    found = read(tmp_path / "deep", Read(pattern="{site}/{patient}/**/{class}/*.png"))
+    assert found.column("site") == ["A", "B"] and found.groups == ["site"] and found.patients == ["7", "8"]
+    found = read(tmp_path / "deep", Read(pattern="**/{class}/*"))
+    assert found.labels == ["benign", "benign"] and not found.patients_known
+
+
+def test_a_role_may_stand_there_too_and_dots_are_dots(tmp_path):
+    flat(tmp_path, "train/1.5-a.png", "test/2.5-b.png")
+    found = read(tmp_path, Read(pattern="{role}/{patient}-{class}.png"))
+    assert found.column("role") == ["test", "train"] and found.patients == ["2.5", "1.5"]
+    with pytest.raises(InputError, match="does not fit"):
+        read(tmp_path, Read(pattern="{role}/{patient}-{class}.p.g"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("{class}_{patient}_*.png", r"odd\.png does not fit --pattern '.*' \(1 of 2 files\)"),
+        ("{patient}_*", r"needs \{class\}"),
+        ("{class}_{class}_*", "each once"),
+        ("{class}_{my group}_*", r"\{my group\} cannot be one"),
+        ("{class}_{sha256}_*", r"\{sha256\} cannot be one"),
+    ],
+)
+def test_a_pattern_that_does_not_fit_is_refused_by_name(tmp_path, pattern, words):
+    flat(tmp_path, "a_1_2.png", "odd.png")
+    with pytest.raises(InputError, match=words):
+        read(tmp_path, Read(pattern=pattern))
+
+
+# ------------------------------------------------------------ TIFF stacks
+
+
+def test_the_pages_of_a_stack_are_images_of_one_patient(tmp_path):
+    stack, colours = some((5, 8, 9), np.uint16), some((3, 8, 9, 3), np.uint8)
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    tifffile.imwrite(tmp_path / "a" / "deep" / "#1.tif", stack, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "b" / "one.TIFF", stack[0])
+    found = read(tmp_path)
+    assert found.column("path")[3].endswith("/#1.tif#3") and found.counts == {"a": 5, "b": 1}
+    assert found.patients == ["a/deep/#1.tif"] * 5 + ["b/one.TIFF"]
+    np.testing.assert_array_equal(pixels(found.take(range(5)))[:, 0], stack)
+    again = read_manifest(write_manifest(found, tmp_path / "m.csv"))
+    assert source_hash(again) == source_hash(found)
+    assert read(tmp_path / "m.csv").column("path") == found.column("path")
+    assert [path[-2:] for path in read(tmp_path, Read(slices="2")).column("path")] == ["#1", "#3", "FF"]
+    tifffile.imwrite(tmp_path / "c.tif", colours, photometric="rgb")
+    (tmp_path / "c.csv").write_text("path,class,patient\nc.tif,x,7\n")
+    found = read(tmp_path / "c.csv")
+    assert found.patients == ["7"] * 3
+    np.testing.assert_array_equal(pixels(found), np.moveaxis(colours, -1, 1))
+    with pytest.raises(InputError, match=r"c\.tif has fewer pages"):
+        image(f"{tmp_path / 'c.tif'}#3")
+
+
+def test_single_pages_are_not_said_to_be_patients(tmp_path):
+    (tmp_path / "a").mkdir()
+    tifffile.imwrite(tmp_path / "a" / "x.tif", GREY8)
+    assert not read(tmp_path).patients_known
+
+
+def test_series_of_what_has_none_are_refused(tmp_path):
+    with pytest.raises(InputError, match="there are none in"):
+        read(folder(tmp_path, a=1), Read(series="CT"))
 
 
 # ------------------------------------------------------------ manifests

@@ -46,7 +46,7 @@ def test_the_study_balances_the_classes(finished_run: Path) -> None:
     assert set(study.cohort.column("role")) == set(ROLES)
     gates = {finding.gate for finding in study.findings}
     assert {"fidelity", "coverage", "copying", "marginals", "utility"} <= gates
-    (none,) = [f for f in study.findings if f.name == "all gates"]
+    (none,) = [f for f in study.findings if f.gate == "scope"]
     assert (none.subject, none.state) == (COMMON, NOT_COMPUTED)
 
 

@@ -48,7 +48,8 @@ def test_planted_copies_are_found(tmp_path: Path) -> None:
     assert FAIL not in copying()
     made = read_manifest(run / "synthetic" / "manifest.csv")
     real = read_manifest(run / "data" / "manifest.csv")
-    made.table["path"] = [path for label in "ab" for path in real.where("train", label).column("path")]
+    for name in ("path", "sha256"):
+        made.table[name] = [value for label in "ab" for value in real.where("train", label).column(name)]
     write_manifest(made, run / "synthetic" / "manifest.csv")
     assert copying() == {FAIL}
 

@@ -1,16 +1,25 @@
 """What inspect prints and what the data stage leaves."""
 
 import json
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
+from PIL import Image
 
 from ganatomy.cli import main
 from ganatomy.core.cohort import read_manifest
+from ganatomy.data.read import pixels
+from ganatomy.data.scan import read
+from ganatomy.data.split import split
 from ganatomy.jobs import inspect
 
-from .conftest import COMMON, RARE, draw
+from .conftest import COMMON, RARE, draw, noise
 
 
 def test_inspect_prints_and_writes_nothing(
@@ -68,3 +77,82 @@ def test_what_is_odd_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_a_clean_cohort_has_no_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(draw(tmp_path))]) == 0
     assert "note:" not in capsys.readouterr().out
+
+
+def facts_of(source: Path) -> dict[str, Any]:
+    inspect.prepare(source.parent / "run", str(source), inspect.Read(), inspect.Split())
+    facts: dict[str, Any] = json.loads((source.parent / "run/data/facts.json").read_text())
+    return facts
+
+
+def test_intensities_are_told_for_each_role(tmp_path: Path) -> None:
+    source = noise(tmp_path, (8, 8), np.int16, 100)
+    facts, table = facts_of(source), read_manifest(tmp_path / "run/data/manifest.csv")
+    for role, cuts in facts["intensities"].items():
+        values = pixels(table.where(role))
+        assert (cuts["min"], cuts["max"]) == (values.min(), values.max())
+        np.testing.assert_allclose([cuts["p1"], cuts["p50"], cuts["p99"]], np.percentile(values, [1, 50, 99]))
+        assert all(type(cut) is float for cut in cuts.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"unit": lambda k: "HU" if k % 5 else ""}, r"units differ: HU \(\d+\), none \(\d+\)"),
+        ({"spacing": lambda k: "0.5x0.5" if k % 5 else "0.9x0.9"}, r"Pixels are from 0.5 to 0.9 mm"),
+        ({"spacing": lambda k: "0.5x0.5" if k % 5 else ""}, r"images do not say how large a pixel is"),
+    ],
+)
+def test_mixed_units_and_spacings_are_said(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    source = draw(tmp_path)
+    table = pd.read_csv(source)
+    table.assign(unit="HU", spacing="0.5x0.8").to_csv(source, index=False)
+    assert facts_of(source)["warnings"] == []
+    for name, value in change.items():
+        table[name] = [value(k) for k in range(len(table))]
+    table.to_csv(source, index=False)
+    shutil.rmtree(tmp_path / "run")
+    warnings = facts_of(source)["warnings"]
+    assert len(warnings) == 1 and re.search(words, warnings[0])
+
+
+def test_near_copies_and_giveaways_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = draw(tmp_path)
+    table = pd.read_csv(source)
+    assert facts_of(source)["near_duplicates"] == {"within": 0, "across": 0, "pairs": []}
+    shutil.rmtree(tmp_path / "run")
+    one = np.asarray(Image.open(tmp_path / table["path"][0]))
+    Image.fromarray((one * 0.9).astype(np.uint8)).save(tmp_path / table["path"][41])
+    table["scanner"] = np.where(table["class"] == RARE, "new", "old")
+    table.to_csv(source, index=False)
+    facts = facts_of(source)
+    near = facts["near_duplicates"]
+    assert near["within"] + near["across"] == 1 and facts["giveaways"] == {"scanner": 1.0}
+    assert [Path(path).name for path in near["pairs"][0][:2]] == ["0-0.png", "31-0.png"]
+    assert any("1 pair(s) of images that are not said to be of one patient" in text for text in facts["warnings"])
+    assert any("'scanner' gives the class away" in text for text in facts["warnings"])
+    assert facts["group_values"]["site"] == {"A": 16, "B": 26}
+    capsys.readouterr()
+    assert main(["inspect", str(source)]) == 0
+    out = capsys.readouterr().out
+    assert "scanner: old 30, new 12" in out and "augment will make" in out
+
+
+def test_files_of_volumes_count_as_patients_and_that_is_said(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for label in "ab":
+        (tmp_path / "d" / label).mkdir(parents=True)
+        for k in range(6):
+            stack = random.integers(0, 255, (2, 8, 8)).astype(np.uint8)
+            tifffile.imwrite(tmp_path / "d" / label / f"{k}.tif", stack, photometric="minisblack")
+    facts = facts_of(tmp_path / "d")
+    assert facts["patients"] == 12 and facts["images"] == 24
+    assert [text for text in facts["warnings"] if "Each file counts as a patient" in text] == facts["warnings"]
+
+
+def test_duplicates_of_a_real_set_are_counted() -> None:
+    path = Path(__file__).parents[2].parent / "shared/data/pneumoniamnist28/pneumoniamnist.npz"
+    if not path.exists():
+        pytest.skip("pneumoniamnist28 is not beside the checkout")
+    _, facts = inspect.look(split(read(path)))
+    assert facts["duplicates"] == {"within": 21, "across": 8}

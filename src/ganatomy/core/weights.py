@@ -4,6 +4,7 @@ The header of a generator holds its latent specification: what noise goes in and
 files and tensors, not networks. torch is imported late.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,18 @@ def save(path: Path, tensors: "Mapping[str, Tensor]", header: Mapping[str, Any])
     from safetensors.torch import save as to_bytes
 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return write_bytes(path, to_bytes(plain, metadata={"ganatomy": json.dumps(header, sort_keys=True)}))
+    # one entry only: safetensors writes several in an order that changes
+    marks = json.dumps({**header, "sha256": _digest(plain)}, sort_keys=True)
+    return write_bytes(path, to_bytes(plain, metadata={"ganatomy": marks}))
+
+
+def _digest(tensors: "Mapping[str, Tensor]") -> str:
+    from torch import uint8
+
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(name.encode() + tensor.contiguous().reshape(-1).view(uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def load(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
@@ -31,7 +43,11 @@ def load(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     try:
         with safe_open(str(path), framework="pt") as stream:
             header = json.loads((stream.metadata() or {})["ganatomy"])
-            return {name: stream.get_tensor(name) for name in stream.keys()}, header  # noqa: SIM118
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        digest = _digest(tensors)
+        if header.pop("sha256", digest) != digest:
+            raise OSError("its numbers are not those that were saved")
+        return tensors, header
     except (OSError, SafetensorError) as error:
         raise RunError(
             f"{path} cannot be read as weights ({error}); train again, or give the run folder that made it"

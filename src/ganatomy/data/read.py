@@ -17,11 +17,9 @@ import numpy as np
 from ganatomy.core.cohort import COLUMNS, Cohort
 from ganatomy.core.errors import InputError
 from ganatomy.core.image import Image
-from ganatomy.data import phantom
+from ganatomy.data import dicom, nifti, phantom, tiff
 
-PICTURES = (".png", ".jpg", ".jpeg")
-TIFF = (".tif", ".tiff")
-SUFFIXES = PICTURES + TIFF  # of the files that hold one image each
+FRAME = re.compile(r"(.+)#(\d+)", re.DOTALL)  # DICOM file, frame from 0
 NPZ_ROW = re.compile(r"(.+\.npz)#(.+)/(\d+)", re.IGNORECASE | re.DOTALL)  # file, array, row
 
 
@@ -32,10 +30,7 @@ def image(path: str, slope: float = 1.0, intercept: float = 0.0, unit: str = "",
     if values.dtype == bool:
         values = values * np.uint8(255)
     if (slope, intercept) != (1.0, 0.0):
-        whole = values.dtype.kind in "iu" and (slope, intercept % 1) == (1.0, 0.0)
-        values = values.astype(np.float64) * slope + intercept
-        fits = values.min() >= -32768 and values.max() <= 32767
-        values = values.astype(np.float32 if not whole else np.int16 if fits else np.int32)
+        values = rescaled(values, slope, intercept)
     return Image(values, unit, _spacing(spacing, path), path)
 
 
@@ -69,12 +64,13 @@ def pixels(cohort: Cohort, advance: Callable[[int], None] | None = None) -> np.n
     values that are not numbers.
     """
     opened: list[np.ndarray] = []
-    signed = {np.dtype("int16"), np.dtype("int32")}  # together they become int32: an intercept may need the wider
+    # a slope or an intercept of its own may ask for a wider type; together they become the widest of them
+    rescaled_types = {np.dtype("int16"), np.dtype("int32"), np.dtype("float32")}
     for one in images(cohort):
         opened.append(one.values)
         first = opened[0]
         types = {one.values.dtype, first.dtype}
-        if one.values.shape != first.shape or (len(types) > 1 and types != signed):
+        if one.values.shape != first.shape or (len(types) > 1 and not types <= rescaled_types):
             raise InputError(
                 f"{one.origin} is {_described(one.values)}, but {cohort.column('path')[0]} is {_described(first)}; "
                 "bring all images to one size, channel count and type"
@@ -85,7 +81,8 @@ def pixels(cohort: Cohort, advance: Callable[[int], None] | None = None) -> np.n
             advance(1)
     if not opened:
         raise InputError(f"{cohort.name or 'the cohort'} holds no image")
-    return np.stack(opened)
+    mixed = len({one.dtype for one in opened}) > 1 and any(one.dtype.kind == "f" for one in opened)
+    return np.stack(opened, dtype=np.float32) if mixed else np.stack(opened)
 
 
 def _described(values: np.ndarray) -> str:
@@ -110,15 +107,52 @@ def _stored(path: str) -> np.ndarray:
         return phantom.values(path)
     if row := NPZ_ROW.fullmatch(path):
         return _npz_row(Path(row[1]), row[2], int(row[3]))
-    return _flat(Path(path), _tiff if Path(path).suffix.lower() in TIFF else _picture)
+    if row := nifti.SLICE.fullmatch(path):
+        return _slice(Path(row[1]), row[2].lower(), int(row[3]))
+    file, index = Path(file_of(path)), None
+    if str(file) != path and (row := FRAME.fullmatch(path)):
+        index = int(row[2])
+    if file.suffix.lower() in tiff.SUFFIXES:
+        return _flat(file, lambda file: tiff.values(file, index))
+    if dicom.is_dicom(file):
+        return _flat(file, lambda file: dicom.values(file, index or 0))
+    return _flat(file, _picture)
+
+
+def file_of(path: str) -> str:
+    """The file that an image's path names: the path itself, or what stands before `#`. A name may hold a # as well."""
+    if row := NPZ_ROW.fullmatch(path) or nifti.SLICE.fullmatch(path) or tiff.PAGE.fullmatch(path):
+        return row[1]
+    row = FRAME.fullmatch(path)
+    return row[1] if row and Path(row[1]).is_file() and not Path(path).exists() else path
+
+
+def _slice(path: Path, axis: str, index: int) -> np.ndarray:
+    """A slice of a volume as values: whole ones stay whole."""
+    stored, slope, intercept = nifti.values(path, axis, index)
+    if (slope, intercept) == (1.0, 0.0):
+        return stored[None]
+    return rescaled(stored, slope, intercept)[None]
+
+
+def rescaled(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """values * slope + intercept: int16, or int32, where whole values are only shifted, else float32."""
+    whole = values.dtype.kind in "iu" and (slope, intercept % 1) == (1.0, 0.0)
+    values = values.astype(np.float64) * slope + intercept
+    fits = values.min() >= -32768 and values.max() <= 32767
+    return values.astype(np.float32 if not whole else np.int16 if fits else np.int32)
 
 
 def _flat(path: Path, reader: Callable[[Path], np.ndarray]) -> np.ndarray:
     """One image of a file that holds (H, W) or (H, W, channels), as (C, H, W) without what is opaque."""
     try:
         values = reader(path)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; the cohort's manifest names it") from None
+    except IndexError:
+        raise InputError(f"{path} has fewer pages than the manifest names; it has changed since") from None
     except Exception as error:
         raise InputError(
             f"{path} cannot be read as an image ({error or type(error).__name__}); remove it or replace it"
@@ -126,17 +160,11 @@ def _flat(path: Path, reader: Callable[[Path], np.ndarray]) -> np.ndarray:
     if values.ndim == 3 and values.shape[-1] in (2, 3, 4):  # grey or colour, the last of 2 or 4 being the opacity
         return np.moveaxis(values[..., : 1 if values.shape[-1] == 2 else 3], -1, 0)
     if values.ndim != 2:
-        raise InputError(f"{path} has shape {values.shape}; one image of H x W pixels, grey or RGB, is needed per file")
+        raise InputError(
+            f"{path} has shape {values.shape}; one image of H x W pixels, grey or RGB, is needed: "
+            "name one page of a stack, counted from 0, as file.tif#0"
+        )
     return values[None]
-
-
-def _tiff(path: Path) -> np.ndarray:
-    import tifffile
-
-    with tifffile.TiffFile(path) as opened:
-        values = np.asarray(opened.asarray())
-        apart = opened.series[0].axes == "SYX"  # (3, H, W), colours apart
-    return np.moveaxis(values, 0, -1) if apart else values
 
 
 def _picture(path: Path) -> np.ndarray:
@@ -150,7 +178,14 @@ def _picture(path: Path) -> np.ndarray:
             opened.mode
         )
         values = np.asarray(opened.convert(mode) if mode else opened)
-    return values.astype(np.uint16) if values.dtype == np.int32 else values  # Pillow's mode I: 16-bit grey
+    if values.dtype != np.int32:
+        return values
+    if values.min() < 0 or values.max() > 65535:  # Pillow's mode I: mostly 16-bit grey, but wider formats come so too
+        raise InputError(
+            f"{path} holds values from {values.min()} to {values.max()}, which do not fit 16 bits; "
+            "save it as a 32-bit TIFF (.tif) or as NIfTI"
+        )
+    return values.astype(np.uint16)
 
 
 def _deep_png(path: Path) -> np.ndarray:

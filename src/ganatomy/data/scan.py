@@ -1,12 +1,14 @@
-"""List the images of a source as a cohort: a folder by class, a manifest, an .npz, or the built-in phantom.
+"""List the images of a source as a cohort: a folder, a manifest, an .npz, or the built-in phantom.
 
-Finds images, classes, patients and groups, and writes down for each image the path that data/read.py opens. Opens no
-pixels, but for an .npz, whose arrays come as a whole. Does not know roles: data/split.py gives them.
+Finds images, classes, patients and groups, and writes down for each image the path that data/read.py opens. What a
+stack, a volume or a DICOM file holds is asked of data/slices.py. Does not know roles: data/split.py gives them.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,17 +17,24 @@ from ganatomy.core.cohort import COLUMNS, Cohort, read_manifest
 from ganatomy.core.errors import InputError, nearest
 from ganatomy.core.run import file_hash
 from ganatomy.core.settings import Settings, option
-from ganatomy.data import phantom
-from ganatomy.data.read import NPZ_ROW, SUFFIXES, npz_arrays
+from ganatomy.data import dicom, nifti, phantom, slices, tiff
+from ganatomy.data.read import file_of, npz_arrays
 
+GIVEN = ("class", "patient", "role", "unit", "spacing")  # columns that --pattern may fill
 # what folders are called that hold a split with the classes below it
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True)
 class Read(Settings):
-    """How the source is to be read: needed for npz files whose arrays have other names, and for units not given."""
+    """How the source is to be read: which files, slices and series; npz arrays of other names; units not given."""
 
+    pattern: str = option("", "folder: where names stand in a path, for example '{class}_{patient}_*.png'")
+    series: str = option("", "DICOM: words of the series to take, for example 'CT axial'")
+    patient_ids: Literal["hash", "keep"] = option("hash", "DICOM: write the patient's ID as a short hash, or as it is")
+    axis: Literal["axial", "coronal", "sagittal"] = option("axial", "NIfTI: slices across which axis of the patient")
+    slices: str = option("all", "stacks, volumes, series: all, middle, n for every n-th, or largest (of the mask)")
+    masks: str = option("", "NIfTI: how a mask's path follows from its image's, for example image=mask")
     images: str = option("", "npz: the array of images, (N, H, W) or (N, H, W, C); found by itself if called 'images'")
     labels: str = option("", "npz: the array of classes; found by itself if called 'labels'")
     patients: str = option("", "npz: the array that says whose image it is; found by itself if called 'patient'")
@@ -53,11 +62,11 @@ def read(source: str | Path | Cohort, settings: Read | None = None) -> Cohort:
         return phantom.cohort(phantom.parse(text))
     path = Path(text)
     if path.is_dir():
-        cohort = _folder(path)
+        cohort = _folder(path, settings)
     elif not path.exists():
         raise InputError(f"there is no file or folder {text}; for the built-in cohort write phantom:")
     elif path.suffix.lower() == ".csv":
-        cohort = _manifest(path)
+        cohort = _manifest(path, settings)
     elif path.suffix.lower() == ".npz":
         cohort = _npz(path, settings)
     else:
@@ -70,36 +79,83 @@ def read(source: str | Path | Cohort, settings: Read | None = None) -> Cohort:
     return Cohort(table[[*first, *(name for name in table.columns if name not in first)]], text)
 
 
-def _folder(folder: Path) -> Cohort:
+def _folder(folder: Path, settings: Read) -> Cohort:
+    found = slices.files(folder)
+    if settings.masks:
+        masks = {mask for path in found if (mask := slices.mask_of(str(path), settings.masks)) != str(path)}
+        found = [path for path in found if str(path) not in masks]
+    rows = _by_pattern(folder, found, settings.pattern) if settings.pattern else _by_class(folder, found)
+    return _opened(rows, folder, settings, str(folder))
+
+
+def _opened(rows: list[dict[str, str]], root: Path, settings: Read, name: str) -> Cohort:
+    how = settings.axis, settings.slices, settings.masks, settings.series, settings.patient_ids == "keep"
+    images = slices.opened(rows, root.absolute(), *how)
+    if not images:
+        raise InputError(f"{name} lists DICOM files, but none of them holds an image")
+    return Cohort(pd.DataFrame(images), name)
+
+
+def _by_class(folder: Path, found: list[Path]) -> list[dict[str, str]]:
+    """A row for each file of a folder with one sub-folder per class, or of train, val and test folders of such."""
     subs, role = _sub_folders(folder), {}
     if subs and all(sub.name.lower() in SPLITS and _sub_folders(sub) for sub in subs):
         role = {sub: SPLITS[sub.name.lower()] for sub in subs}
         subs = [sub for part in subs for sub in _sub_folders(part)]
     rows, empty = [], []
     for sub in subs:
-        found = [f for f in sub.rglob("*") if f.suffix.lower() in SUFFIXES]
-        shown = sorted(f for f in found if not any(part.startswith(".") for part in f.relative_to(sub).parts))
+        inside = [path for path in found if path.is_relative_to(sub)]
         given = {"role": role[sub.parent]} if role else {}
-        rows += [{"path": str(f.absolute()), "class": sub.name, "patient": "", **given} for f in shown]
-        empty += [] if shown else [sub]
+        rows += [{"path": str(path.absolute()), "class": sub.name, "patient": "", **given} for path in inside]
+        empty += [] if inside else [sub]
+    known = ", ".join((*slices.PICTURES, *tiff.SUFFIXES, *nifti.SUFFIXES, dicom.SUFFIXES[0]))
     if rows and empty:
-        raise InputError(f"{empty[0]} holds no {', '.join(SUFFIXES)}; each sub-folder is a class: fill it or move it")
+        raise InputError(f"{empty[0]} holds no {known}; each sub-folder is a class: fill it or move it")
     if not rows:
-        loose = any(f.suffix.lower() in SUFFIXES for f in folder.iterdir())
         hint = (
-            "put the images of each class into a sub-folder of its own"
-            if loose
-            else f"no {', '.join(SUFFIXES)} in its sub-folders"
+            "put the images of each class into a sub-folder of its own, or say with --pattern where the class stands "
+            "in their names, for example --pattern '{class}_{patient}_*.png'"
+            if any(path.parent == folder for path in found)
+            else f"no {known} in its sub-folders"
         )
         raise InputError(f"the folder {folder} holds no images by class: {hint}")
-    return Cohort(pd.DataFrame(rows), str(folder))
+    return rows
+
+
+def _by_pattern(folder: Path, found: list[Path], pattern: str) -> list[dict[str, str]]:
+    """A row for each file, with what stands in its path where --pattern has a name; InputError names a misfit."""
+    parts = re.split(r"(\*\*/?|\*|\{[^{}]*\})", pattern)
+    names = [part[1:-1] for part in parts if part.startswith("{")]
+    odd = [name for name in names if not name.isidentifier() or (name in COLUMNS and name not in GIVEN)]
+    if odd or len(set(names)) < len(names) or "class" not in names:
+        raise InputError(
+            f"--pattern '{pattern}' needs {{class}}, may have {{patient}}, {{role}} and names of groups, each once, "
+            f"made of letters, digits and _{f': {{{odd[0]}}} cannot be one' if odd else ''}"
+        )
+    words = {"*": "[^/]*", "**": ".*?", "**/": "(?:.*?/)?"}
+    rule = "".join(
+        words.get(part) or (f"(?P<{part[1:-1]}>[^/]+?)" if part.startswith("{") else re.escape(part)) for part in parts
+    )
+    rows, misfits = [], []
+    for path in found:
+        if hit := re.fullmatch(rule, path.relative_to(folder).as_posix()):
+            rows.append({"path": str(path.absolute()), "class": "", "patient": "", **hit.groupdict()})
+        else:
+            misfits.append(path.relative_to(folder).as_posix())
+    if misfits or not rows:
+        what = f"{misfits[0]} does not fit" if misfits else "there is no image in it that fits"
+        raise InputError(
+            f"{folder}: {what} --pattern '{pattern}' ({len(misfits)} of {len(found)} files); change the pattern, "
+            "or move what does not belong"
+        )
+    return rows
 
 
 def _sub_folders(folder: Path) -> list[Path]:
     return sorted(item for item in folder.iterdir() if item.is_dir() and not item.name.startswith((".", "__")))
 
 
-def _manifest(path: Path) -> Cohort:
+def _manifest(path: Path, settings: Read) -> Cohort:
     cohort = read_manifest(path)
     if not len(cohort):
         raise InputError(f"the manifest {path} lists no image")
@@ -111,7 +167,10 @@ def _manifest(path: Path) -> Cohort:
     unnamed = [i + 2 for i, label in enumerate(cohort.labels) if not label]
     if unnamed:
         raise InputError(f"the manifest {path} names no class in line {unnamed[0]}; fill it in or remove the line")
-    return cohort
+    rows = [
+        dict(zip(cohort.table.columns, row, strict=True)) for row in cohort.table.itertuples(index=False, name=None)
+    ]
+    return _opened(rows, path.parent, settings, str(path))
 
 
 def _npz(path: Path, settings: Read) -> Cohort:
@@ -192,8 +251,7 @@ def source_hash(cohort: Cohort) -> str:
     """A hash of what a cohort lists and of the files it lists, to know whether anything has changed."""
     total = hashlib.sha256(cohort.table.to_csv(index=False).encode())
     paths = [path for path in cohort.column("path") if not path.startswith(phantom.PREFIX)]
-    files = {row[1] if (row := NPZ_ROW.fullmatch(path)) else path for path in paths}
-    for name in sorted(files):
+    for name in sorted({file_of(path) for path in paths}):
         if not Path(name).is_file():
             raise InputError(
                 f"there is no file {name}, which {cohort.name or 'the cohort'} lists; restore it or remove its line"

@@ -14,7 +14,7 @@ from ganatomy.core.cohort import Cohort, read_manifest
 from ganatomy.core.errors import GateError, RunError, SettingsError, nearest
 from ganatomy.core.finding import Finding, read_findings
 from ganatomy.core.progress import say
-from ganatomy.core.run import finished
+from ganatomy.core.run import finished, hold
 from ganatomy.core.settings import Settings, option
 from ganatomy.core.verdict import WORDS, Verdict, decide
 from ganatomy.data.augment import Symmetry
@@ -121,10 +121,11 @@ def run(settings: Augment, cohort: Cohort | None = None) -> Path:
         "report": partial(report.run, report.Report(folder)),
     }
     seconds = {}
-    for name, work in stages.items():
-        begun = time.monotonic()
-        work()
-        seconds[name] = time.monotonic() - begun
+    with hold(folder):
+        for name, work in stages.items():
+            begun = time.monotonic()
+            work()
+            seconds[name] = time.monotonic() - begun
     for name, limit in BUDGETS.get(settings.preset, {}).items():
         over = ", over its budget" if seconds[name] > limit else ""
         say(f"{name}: {seconds[name]:.0f} s of {limit} s{over}")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ganatomy.core.cohort import HOLDOUT, TRAIN, Cohort, read_manifest
-from ganatomy.core.errors import SettingsError
+from ganatomy.core.errors import RunError, SettingsError
 from ganatomy.core.finding import NOT_COMPUTED, Finding, write_findings
 from ganatomy.core.picture import Picture, beside, display, grid, write_pictures, write_png
 from ganatomy.core.progress import progress, say
@@ -19,7 +19,7 @@ from ganatomy.core.seed import rng
 from ganatomy.core.settings import Settings, convert, option, record
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.intensity import Intensity
-from ganatomy.data.read import pixels
+from ganatomy.data.read import hashed, pixels
 from ganatomy.generate import load_generator
 from ganatomy.integrity.copying import closest, copying_findings, mirror_thumbnails, thumbnails
 from ganatomy.integrity.coverage import coverage_findings
@@ -78,7 +78,7 @@ def run(settings: Check) -> Path:
         )
 
     inputs = {"manifest": manifest, "weights": weights, "synthetic": made}
-    outcome = stage(target, "check", record(settings), inputs, work, overwrite=settings.overwrite)
+    outcome = stage(target, "check", record(settings), inputs, work, run=settings.run, overwrite=settings.overwrite)
     say(f"check: {'compared' if outcome.made else 'nothing to do, it is done'} ({target})")
     return target
 
@@ -87,6 +87,25 @@ def trained_symmetry(run: Path) -> Symmetry:
     """The symmetries that the run's training was told of: they hold for classifiers too."""
     values = read_json(run / "train" / "settings.json")["symmetry"]
     return Symmetry(**{key: convert(key, bool, value) for key, value in values.items()})
+
+
+def unchanged(cohort: Cohort) -> np.ndarray:
+    """The pixels (n, C, H, W) of a cohort, RunError where they are not those its manifest has the hashes of."""
+    values = pixels(cohort)
+    pairs = zip(cohort.column("path"), cohort.column("sha256"), hashed(cohort, values).column("sha256"), strict=True)
+    for path, listed, found in pairs:
+        if listed not in ("", found):
+            raise RunError(
+                f"{path} is not the image that {cohort.name} lists; restore it, or correct its line in the manifest"
+            )
+    return values
+
+
+def paths(cohort: Cohort, run: Path) -> list[str]:
+    """The images' paths, relative to the run folder where they lie in it: a run may be moved."""
+    here = run.resolve()
+    found = [Path(text) for text in cohort.column("path")]
+    return [path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path) for path in found]
 
 
 def measure(values: np.ndarray, intensity: Intensity, measures: Measures) -> pd.DataFrame:
@@ -100,7 +119,7 @@ def compare(
 ) -> list[Path]:
     """Every gate for every class that has synthetic images; features, findings and pictures in `target`."""
     sets = {TRAIN: real.where(TRAIN), HOLDOUT: real.where(HOLDOUT), SYNTHETIC: synthetic}
-    values = {name: pixels(cohort) for name, cohort in sets.items()}
+    values = {name: unchanged(cohort) for name, cohort in sets.items()}
     # real images pass the window the network saw, so that no gate mistakes clipping for a difference
     for name in (TRAIN, HOLDOUT):
         values[name] = intensity.decode(intensity.encode(values[name]))
@@ -130,7 +149,7 @@ def compare(
             rows = {name: [i for i, own in enumerate(cohort.labels) if own == label] for name, cohort in sets.items()}
             if not rows[SYNTHETIC]:
                 note = "no synthetic image of this class was made, and none is needed to balance"
-                findings.append(Finding("fidelity", "all gates", label, state=NOT_COMPUTED, note=note))
+                findings.append(Finding("scope", "synthetic images", label, state=NOT_COMPUTED, note=note))
                 advance(1)
                 continue
 
@@ -163,7 +182,7 @@ def compare(
     features = pd.concat(
         [
             pd.DataFrame(
-                {"set": name, "class": c.labels, "patient": c.column("patient"), "path": c.column("path")}
+                {"set": name, "class": c.labels, "patient": c.column("patient"), "path": paths(c, settings.run)}
             ).join(tables[name])
             for name, c in sets.items()
         ]

@@ -1,5 +1,6 @@
 """generate RUN: images from trained weights, by default as many as balance the training role's classes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from ganatomy.core.cohort import TRAIN, Cohort, read_manifest, write_manifest
-from ganatomy.core.errors import SettingsError, nearest
+from ganatomy.core.errors import RunError, SettingsError, nearest
 from ganatomy.core.progress import progress, say
-from ganatomy.core.run import finished, stage, write_bytes
+from ganatomy.core.run import file_hash, finished, gone, stage, write_bytes, write_text
 from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.read import hashed
 from ganatomy.data.write import npz_bytes, storage, write_png
 from ganatomy.generate import Trained, load_generator
+
+SUMS = "images.sha256"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,10 @@ def run(settings: Generate) -> Path:
         return make(load_generator(weights), wanted, settings, target)
 
     inputs = {"weights": weights, "manifest": manifest}
-    outcome = stage(target, "generate", record(settings), inputs, work, overwrite=settings.overwrite)
+    holds = settings.run if settings.out is None else None
+    outcome = stage(
+        target, "generate", record(settings), inputs, work, run=holds, overwrite=settings.overwrite, lacks=lacks
+    )
     say(f"generate: {'made' if outcome.made else 'nothing to do, it is done'} ({target})")
     return target
 
@@ -72,8 +78,33 @@ def folder_name(label: str) -> str:
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
+def lacks(target: Path, outputs: Mapping[str, str]) -> str:
+    """Which image of a finished stage was lost or changed; those that an edited manifest no longer lists may be.
+
+    Raises RunError where images made anew would replace an edited manifest.
+    """
+    manifest, sums = target / "manifest.csv", target / SUMS
+    if lost := gone(target, outputs):
+        return lost
+    listed = {path.partition("#")[0] for path in pd.read_csv(manifest, dtype=str, keep_default_na=False)["path"]}
+    for line in sums.read_text(encoding="utf-8").splitlines() if SUMS in outputs else ():
+        sha256, _, name = line.partition("  ")
+        if name not in listed:
+            continue
+        path = target / name
+        if path.is_file() and file_hash(path) == sha256:
+            continue
+        lost = f"{path} {'was changed' if path.exists() else 'is gone'}"
+        if file_hash(manifest) != outputs[manifest.name]:
+            raise RunError(
+                f"{lost}, and {manifest} was edited; remove its line too, or add --overwrite to make all images anew"
+            )
+        return lost
+    return ""
+
+
 def make(trained: Trained, wanted: dict[str, int], settings: Generate, target: Path) -> list[Path]:
-    """Generate, write every file, then the manifest."""
+    """Generate, write every file, then the manifest, and the files' hashes as `sha256sum -c` reads them."""
     labels = [label for label, count in wanted.items() for _ in range(count)]
     seeds = [settings.first_seed + i for count in wanted.values() for i in range(count)]
     low, high = trained.intensity.low, trained.intensity.high
@@ -107,4 +138,6 @@ def make(trained: Trained, wanted: dict[str, int], settings: Generate, target: P
     table = table.assign(slope=f"{slope:.9g}", intercept=f"{intercept:.9g}")
     cohort = hashed(Cohort(table, str(target)), values)
     table = cohort.table.assign(seed=seeds, weights=trained.sha256)
-    return [write_manifest(Cohort(table), target / "manifest.csv")]
+    files = dict.fromkeys(path.partition("#")[0] for path in paths)
+    sums = "".join(f"{file_hash(target / name)}  {name}\n" for name in files)
+    return [write_manifest(Cohort(table), target / "manifest.csv"), write_text(target / SUMS, sums)]

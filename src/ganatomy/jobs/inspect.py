@@ -3,15 +3,20 @@
 Also the first stage of every run, RUN/data. The role test is hashed here, never learned from.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ganatomy.core.cohort import ROLES, TRAIN, Cohort, write_manifest
 from ganatomy.core.errors import InputError
 from ganatomy.core.progress import progress, say
 from ganatomy.core.run import Outcome, read_json, stage, write_json
 from ganatomy.core.settings import Settings, option, record
-from ganatomy.data.read import hashed, pixels
+from ganatomy.data.giveaway import giveaways
+from ganatomy.data.near import near_duplicates
+from ganatomy.data.read import file_of, hashed, pixels
 from ganatomy.data.scan import Read, read, source_hash
 from ganatomy.data.split import Split, duplicates, split, summary
 
@@ -20,7 +25,9 @@ from ganatomy.data.split import Split, duplicates, split, summary
 class Inspect(Settings):
     """What is in a cohort, and how it will be split."""
 
-    data: str = option("", "a folder with a sub-folder per class, a manifest (.csv), an .npz file, or phantom:")
+    data: str = option(
+        "", "a folder with a sub-folder per class (see --pattern), a manifest (.csv), an .npz file, or phantom:"
+    )
     out: Path | None = option(None, "run folder to write the split to (none: only print)", local=True)
     overwrite: bool = option(False, "make the stage anew even if it was made with other settings", local=True)
     read: Read = Read()
@@ -49,19 +56,15 @@ def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
             "only single slices can be used so far: save the slices you need as images"
         )
     done = hashed(done, values)
-    train = values[[role == TRAIN for role in done.column("role")]]
-    twins, warnings = duplicates(done), []
-    if not done.patients_known:
-        warnings.append(
-            "The patients are not known, so leakage of a patient from one role into another could not be excluded."
-        )
-    if twins["across"]:
-        warnings.append(
-            f"{twins['across']} images have an exact copy in another role: what looks new may have been learned from."
-        )
-    constant = int((values.reshape(len(values), -1).min(1) == values.reshape(len(values), -1).max(1)).sum())
-    if constant:
-        warnings.append(f"{constant} images hold one value only.")
+    roles = np.array(done.column("role"))
+    train, twins = values[roles == TRAIN], duplicates(done)
+    near = near_duplicates(values, done.patients, done.column("sha256"))
+    alike = Counter("within" if roles[i] == roles[j] else "across" for i, j, _ in near)
+    told = giveaways(done)
+    flat = values.reshape(len(values), -1)
+    constant = int((flat.min(1) == flat.max(1)).sum())
+    paths = done.column("path")
+    pairs = [[paths[i], paths[j], round(float(r), 4)] for i, j, r in sorted(near, key=lambda pair: -pair[2])[:20]]
     spacing = done.column("spacing")[0]
     facts: dict[str, object] = {
         "name": done.name,
@@ -74,11 +77,91 @@ def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
         "unit": done.column("unit")[0],
         "spacing": [float(part) for part in spacing.split("x")] if spacing else [],
         "range": [float(train.min()), float(train.max())],
+        "intensities": {role: _intensities(values[roles == role]) for role in ROLES},
         "groups": done.groups,
+        "group_values": {name: _values(done.column(name)) for name in done.groups},
         "duplicates": twins,
-        "warnings": warnings,
+        "near_duplicates": {"within": alike["within"], "across": alike["across"], "pairs": pairs},
+        "giveaways": told,
+        "warnings": [
+            *_whose(done),
+            *_copies(twins, alike, pairs),
+            *([f"{constant} images hold one value only."] if constant else []),
+            *(
+                f"The column '{name}' gives the class away (it is guessed right for {share:.0%} of the patients): what "
+                "is learned may be that and not the disease; balance it, or leave those images out."
+                for name, share in told.items()
+            ),
+            *_mixed(done),
+        ],
     }
     return done, facts
+
+
+PERCENTILES = (1, 25, 50, 75, 99)
+
+
+def _intensities(values: np.ndarray) -> dict[str, float]:
+    """Least, percentiles and largest of all values of a role; of at most some 10 million of them, evenly taken."""
+    flat = values.reshape(-1)
+    cuts = np.percentile(flat[:: max(1, flat.size // 10_000_000)], PERCENTILES)
+    return {
+        "min": float(flat.min()),
+        **{f"p{at}": float(cut) for at, cut in zip(PERCENTILES, cuts, strict=True)},
+        "max": float(flat.max()),
+    }
+
+
+def _values(column: list[str]) -> dict[str, int]:
+    """The most frequent values of a column and how many images have them; empty where nearly all differ."""
+    counts = Counter(column)
+    return dict(counts.most_common(8)) if len(counts) <= max(8, len(column) // 10) else {}
+
+
+def _whose(done: Cohort) -> list[str]:
+    if not done.patients_known:
+        return ["The patients are not known, so leakage of a patient from one role into another could not be excluded."]
+    files = [file_of(path) for path in done.column("path")]
+    if all(Path(file).as_posix().endswith(who) for file, who in zip(files, done.column("patient"), strict=True)):
+        return [
+            "Each file counts as a patient of its own: if a patient has several files, name the patients with "
+            "--pattern or in a manifest, or one may leak from one role into another."
+        ]
+    return []
+
+
+def _copies(twins: dict[str, int], alike: Counter[str], pairs: list[list[object]]) -> list[str]:
+    out = []
+    if twins["across"]:
+        out.append(
+            f"{twins['across']} images have an exact copy in another role: what looks new may have been learned from."
+        )
+    if twins["within"]:
+        out.append(f"{twins['within']} images are exact copies of another in their role: they count more than others.")
+    if alike:
+        out.append(
+            f"{alike.total()} pair(s) of images that are not said to be of one patient show nearly the same picture, "
+            f"{alike['across']} across roles, such as {pairs[0][0]} and {pairs[0][1]}: is it one patient?"
+        )
+    return out
+
+
+def _mixed(done: Cohort) -> list[str]:
+    """Units that differ, and pixel sizes that differ by more than a tenth."""
+    out = []
+    units, sizes = Counter(done.column("unit")), Counter(done.column("spacing"))
+    if len(units) > 1:
+        shown = ", ".join(f"{unit or 'none'} ({n})" for unit, n in units.most_common(5))
+        out.append(f"The units differ: {shown}; one grey value then means several things.")
+    if "" in sizes and len(sizes) > 1:
+        out.append(f"{sizes['']} images do not say how large a pixel is, the others do.")
+    known = np.array([[float(part) for part in size.split("x")[-2:]] for size in sizes if size])
+    if known.size and (known.max(0) > 1.1 * known.min(0)).any():
+        out.append(
+            f"Pixels are from {known.min():g} to {known.max():g} mm: sizes in the images do not compare, and radiomics "
+            "depends on them; resample to one spacing."
+        )
+    return out
 
 
 def prepare(
@@ -93,7 +176,7 @@ def prepare(
         return [write_manifest(done, target / "manifest.csv"), write_json(target / "facts.json", facts)]
 
     settings = {"data": data or found.name, "read": record(how), "split": record(shares)}
-    outcome = stage(target, "data", settings, {"source": source_hash(found)}, work, overwrite=overwrite)
+    outcome = stage(target, "data", settings, {"source": source_hash(found)}, work, run=folder, overwrite=overwrite)
     say(f"data: {'split into roles' if outcome.made else 'nothing to do, it is done'} ({target})")
     return outcome
 
@@ -121,6 +204,32 @@ def describe(facts: dict[str, object]) -> str:
         lines.append(f"  {label[:24]:<24}{cells}{f'+{learn - roles[TRAIN][0]}':>14}")
     rarest = min(sum(images for images, _ in roles.values()) for roles in classes.values())
     lines += ["", f"  the rarest class has 1 image per {most / max(rarest, 1):.1f} of the most frequent one"]
+    made = {label: learn - roles[TRAIN][0] for label, roles in classes.items() if learn > roles[TRAIN][0]}
+    if made:
+        each = ", ".join(f"{n} {label}" for label, n in made.items())
+        lines.append(f"  augment will make {sum(made.values())} images to balance the role train: {each}")
+    lines += _tables(facts)
     warnings = facts["warnings"]
     assert isinstance(warnings, list)
     return "\n".join([*lines, *(f"  note: {text}" for text in warnings)])
+
+
+def _tables(facts: dict[str, object]) -> list[str]:
+    """Intensities by role, duplicates, and what the groups hold; nothing for facts of versions that wrote none."""
+    intensities, near, groups = (facts.get(name) for name in ("intensities", "near_duplicates", "group_values"))
+    twins = facts["duplicates"]
+    if not (isinstance(intensities, dict) and isinstance(near, dict) and isinstance(groups, dict)):
+        return []
+    assert isinstance(twins, dict)
+    names = list(intensities[TRAIN])
+    lines = ["", f"  {'values':<24}" + "".join(f"{name:>10}" for name in names)]
+    lines += [f"  {role:<24}" + "".join(f"{cuts[name]:>10.4g}" for name in names) for role, cuts in intensities.items()]
+    lines += [
+        "",
+        f"  copies within a role, across roles: exact {twins['within']}, {twins['across']}; "
+        f"near {near['within']}, {near['across']}",
+    ]
+    for name, values in groups.items():
+        shown = ", ".join(f"{value or 'not given'} {n}" for value, n in values.items())
+        lines.append(f"  {name}: {shown or 'nearly all different'}")
+    return lines

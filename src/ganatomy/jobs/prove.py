@@ -18,9 +18,8 @@ from ganatomy.core.run import finished, stage, write_json, write_text
 from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.intensity import Intensity
-from ganatomy.data.read import pixels
 from ganatomy.generate import load_generator
-from ganatomy.jobs.check import Measures, measure, trained_symmetry
+from ganatomy.jobs.check import Measures, measure, trained_symmetry, unchanged
 from ganatomy.utility.arms import ARMS, CONTROL, DEFINITIONS, Fit, Predict, Training, notes, training
 from ganatomy.utility.classifiers import Network, fit, probabilities
 from ganatomy.utility.metrics import METRICS
@@ -58,7 +57,7 @@ def run(settings: Prove) -> Path:
         return prove(read_manifest(manifest), read_manifest(made), intensity, symmetry, settings, target)
 
     inputs = {"manifest": manifest, "weights": weights, "synthetic": made}
-    outcome = stage(target, "prove", record(settings), inputs, work, overwrite=settings.overwrite)
+    outcome = stage(target, "prove", record(settings), inputs, work, run=settings.run, overwrite=settings.overwrite)
     say(f"prove: {'tried' if outcome.made else 'nothing to do, it is done'} ({target})")
     return target
 
@@ -100,7 +99,7 @@ def prove(
     )
 
     def opened(cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
-        values = pixels(cohort)
+        values = unchanged(cohort)
         scaled = intensity.encode(values)
         return scaled, measure(intensity.decode(scaled), intensity, settings.measures).to_numpy()
 
@@ -131,11 +130,14 @@ def prove(
     done = {}
     for path in sorted(folder.glob("*.csv")):
         # all as text: a class may be called 0 or NA, and pandas' own floats may miss the last bit
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-        frame["seed"] = frame["seed"].map(int)
-        for name in (f"p.{label}" for label in classes):
-            frame[name] = frame[name].map(float)
-        done[(str(frame["classifier"][0]), str(frame["arm"][0]), int(frame["seed"][0]))] = frame
+        try:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            frame["seed"] = frame["seed"].map(int)
+            for name in (f"p.{label}" for label in classes):
+                frame[name] = frame[name].map(float)
+            done[(str(frame["classifier"][0]), str(frame["arm"][0]), int(frame["seed"][0]))] = frame
+        except (ValueError, LookupError):
+            say(f"note: {path} is damaged; its fit is made again")
 
     def keep(classifier: str, arm: str, seed: int, frame: pd.DataFrame) -> None:
         write_text(

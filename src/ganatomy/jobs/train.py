@@ -57,7 +57,9 @@ def run(settings: Train, cohort: Cohort | None = None) -> Path:
     def work() -> list[Path]:
         return learn(read_manifest(manifest), settings, target)
 
-    outcome = stage(target, "train", decides, {"manifest": manifest}, work, overwrite=settings.overwrite)
+    outcome = stage(
+        target, "train", decides, {"manifest": manifest}, work, run=settings.out, overwrite=settings.overwrite
+    )
     say(f"train: {'trained' if outcome.made else 'nothing to do, it is done'} ({target})")
     return target
 
@@ -94,6 +96,8 @@ def learn(cohort: Cohort, settings: Train, target: Path) -> list[Path]:
         [(every, draw)],
         "train",
     )
+    if not (target / "samples.png").exists():  # a checkpoint of the last step outlived it
+        draw(settings.loop.steps, nets)
     header = {
         "classes": list(learned.classes),
         "network": {

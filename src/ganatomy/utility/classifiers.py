@@ -57,6 +57,7 @@ def fit(
         beta1=0.9,
         beta2=0.99,
         weight_decay=1e-3,
+        threads=1,  # so that the scores do not depend on how many processors there are, or how busy they are
     )
     batch_at = shuffled(torch.from_numpy(images), codes, weights, loop.batch, seed)
     net = train(task, batch_at, loop)["classifier"]
