@@ -27,6 +27,7 @@ from ganatomy.core.errors import InputError, TrainingError
 from ganatomy.core.settings import flat
 from ganatomy.data.augment import Symmetry
 from ganatomy.generate import load_generator, save_generator
+from ganatomy.jobs import train as job
 from ganatomy.jobs.train import Train, learn
 from ganatomy.sampler import ArrayError, GANSampler
 
@@ -271,7 +272,7 @@ def test_the_symmetry_reaches_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
         told.append(symmetry)
         raise InterruptedError
 
-    monkeypatch.setattr(door, "Synthesis", task)
+    monkeypatch.setattr(job, "Synthesis", task)
     for changes in ({}, {"flip": False, "turn": True}):
         with pytest.raises(InterruptedError):
             tiny(**changes).fit_resample(*cohort())
@@ -484,7 +485,7 @@ def test_a_training_that_breaks_is_said_and_gives_no_images(where: str, monkeypa
             net.weight.data.fill_(torch.nan)
             return {"generator": net}
 
-        monkeypatch.setattr(door, "train", broken)
+        monkeypatch.setattr(job, "train", broken)
     with pytest.raises(TrainingError, match="lower lr, or raise gamma"):
         tiny(steps=8, lr=1e30).fit_resample(*cohort())
 

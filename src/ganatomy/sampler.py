@@ -6,7 +6,6 @@ who cross-validates keeps a patient's images in one fold.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -20,14 +19,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ganatomy.core.errors import InputError, TrainingError
-from ganatomy.core.seed import derive
 from ganatomy.data.augment import Symmetry
-from ganatomy.data.batch import balanced
-from ganatomy.data.intensity import fit
 from ganatomy.generate import Trained
-from ganatomy.jobs.train import Train
-from ganatomy.tasks.synthesis import Model, Synthesis
-from ganatomy.train import Loop, place, processor, train
+from ganatomy.jobs.train import Train, train_generator
+from ganatomy.tasks.synthesis import Model
+from ganatomy.train import Loop, place, processor
 
 LEAST = 8  # pixels along the shorter side; an axis with fewer holds channels
 SETTINGS = ("steps", "batch", "lr", "gamma", "latent", "width", "flip", "turn", "window", "device", "threads")
@@ -167,41 +163,15 @@ def _learn(values: np.ndarray, codes: np.ndarray, names: list[str], settings: Tr
 
     names: classes by code; name: of the progress bar, "" for none
     """
-    model, loop = settings.model, settings.loop
-    channels, space = values.shape[1], values.shape[2:]
-    try:
-        intensity = fit(values, settings.window)
-    except InputError as error:
-        raise ArrayError(str(error)) from None
-    torch.manual_seed(derive(loop.seed, "weights"))
-    task = Synthesis(model, settings.symmetry, names, channels, space)
-    x = torch.from_numpy(intensity.encode(values))
     lost = "training left the finite numbers; lower lr, or raise gamma"
     try:
-        net = train(task, balanced(x, codes.tolist(), loop.batch, loop.seed), loop, name=name)["generator"]
+        net, header = train_generator(values, codes.tolist(), names, settings, name=name)
+    except InputError as error:
+        raise ArrayError(str(error)) from None
     except TrainingError as error:
         raise TrainingError(lost) from error
     if not all(bool(value.isfinite().all()) for value in net.state_dict().values()):
         raise TrainingError(lost)
-    header = {
-        "classes": names,
-        "network": {
-            "space": list(space),
-            "channels": channels,
-            "classes": len(names),
-            "latent": model.latent,
-            "width": model.width,
-            "most": model.most,
-        },
-        "latent": {
-            "length": model.latent,
-            "distribution": "standard normal, drawn per image from (class, seed)",
-        },
-        "intensity": asdict(intensity),
-        "unit": "",
-        "spacing": "",
-        "learned_from": dict(zip(names, np.bincount(codes).tolist(), strict=True)),
-    }
     return Trained(net, header, sha256="")  # of no file
 
 

@@ -1,9 +1,11 @@
 """train TASK DATA -o RUN: split by patient, then train a generator on the role train alone."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from ganatomy.core.cohort import TRAIN, Cohort, read_manifest
@@ -15,14 +17,14 @@ from ganatomy.core.seed import derive
 from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.batch import balanced
-from ganatomy.data.intensity import fit
+from ganatomy.data.intensity import Intensity, fit
 from ganatomy.data.read import pixels
 from ganatomy.data.scan import Read
 from ganatomy.data.split import Split
 from ganatomy.generate import sample, save_generator
 from ganatomy.jobs import inspect
 from ganatomy.tasks.synthesis import Model, Synthesis
-from ganatomy.train import Loop, Nets, train
+from ganatomy.train import Loop, train
 
 COLUMNS = 10  # images per class in the sample grid
 
@@ -75,54 +77,69 @@ def learn(cohort: Cohort, settings: Train, target: Path) -> list[Path]:
         )
     if settings.symmetry.turn and space[-1] != space[-2]:
         raise SettingsError(f"--turn needs square images, not {space[-2]}x{space[-1]}; leave it out")
-    intensity = fit(values, settings.window)
-    torch.manual_seed(derive(settings.loop.seed, "weights"))
-    task = Synthesis(settings.model, settings.symmetry, learned.classes, values.shape[1], space)
-    x = torch.from_numpy(intensity.encode(values))
     labels = [label for label in learned.classes for _ in range(COLUMNS)]
     seeds = list(range(COLUMNS)) * len(learned.classes)
 
-    def draw(step: int, nets: Nets) -> None:
-        scaled = sample(nets["generator"], learned.classes, settings.model.latent, labels, seeds)
-        shown = display(intensity.decode(scaled), intensity.low, intensity.high)
-        write_png(target / "samples.png", grid(shown, COLUMNS))
+    def draw(net: torch.nn.Module, intensity: Intensity) -> None:
+        scaled = sample(net, learned.classes, settings.model.latent, labels, seeds)
+        write_png(
+            target / "samples.png", grid(display(intensity.decode(scaled), intensity.low, intensity.high), COLUMNS)
+        )
 
-    every = max(1, settings.loop.steps // 10)
-    nets = train(
-        task,
-        balanced(x, learned.codes, settings.loop.batch, settings.loop.seed),
-        settings.loop,
-        target,
-        [(every, draw)],
-        "train",
-    )
-    if not (target / "samples.png").exists():  # a checkpoint of the last step outlived it
-        draw(settings.loop.steps, nets)
-    header = {
-        "classes": list(learned.classes),
-        "network": {
-            "space": list(space),
-            "channels": values.shape[1],
-            "classes": len(learned.classes),
-            "latent": settings.model.latent,
-            "width": settings.model.width,
-            "most": settings.model.most,
-        },
-        "latent": {
-            "length": settings.model.latent,
-            "distribution": "standard normal, drawn per image from (class, seed)",
-        },
-        "intensity": asdict(intensity),
-        "unit": learned.column("unit")[0],
-        "spacing": learned.column("spacing")[0],
-        "learned_from": learned.counts,
-    }
+    net, header = train_generator(values, learned.codes, learned.classes, settings, target, draw, "train")
+    header |= {"unit": learned.column("unit")[0], "spacing": learned.column("spacing")[0]}
     rows = ", ".join(learned.classes)
     caption = f"Generated images after the last step, seeds 0 to {COLUMNS - 1}, a row per class: {rows}."
     return [
-        save_generator(target / "generator.safetensors", nets["generator"], header),
+        save_generator(target / "generator.safetensors", net, header),
         write_json(target / "settings.json", record(settings)),
         write_pictures(target, [Picture("samples.png", "Samples of the trained generator", caption)]),
         target / "log.jsonl",
         target / "samples.png",
     ]
+
+
+def train_generator(
+    values: np.ndarray,
+    codes: Sequence[int],
+    classes: Sequence[str],
+    settings: Train,
+    folder: Path | None = None,
+    draw: Callable[[torch.nn.Module, Intensity], None] | None = None,
+    name: str = "",
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Train on images (n, C, H, W) in their unit and return the averaged generator with the header of its weights.
+
+    codes: (n,) indices into classes; folder: for checkpoint and log, and to go on from (None: nowhere)
+    draw: shown the averaged generator ten times, the last time at the end; name: of the progress bar, "" for none
+    """
+    model, loop = settings.model, settings.loop
+    intensity = fit(values, settings.window)
+    torch.manual_seed(derive(loop.seed, "weights"))
+    task = Synthesis(model, settings.symmetry, classes, values.shape[1], values.shape[2:])
+    hooks = [(max(1, loop.steps // 10), lambda step, nets: draw(nets["generator"], intensity))] if draw else []
+    x = torch.from_numpy(intensity.encode(values))
+    net = train(task, balanced(x, codes, loop.batch, loop.seed), loop, folder, hooks, name)["generator"]
+    if draw:  # once more: a checkpoint of the last step may have outlived the picture
+        draw(net, intensity)
+    counts = np.bincount(codes, minlength=len(classes)).tolist()
+    header = {
+        "classes": list(classes),
+        "network": {
+            "space": list(values.shape[2:]),
+            "channels": values.shape[1],
+            "classes": len(classes),
+            "latent": model.latent,
+            "width": model.width,
+            "most": model.most,
+        },
+        "latent": {
+            "length": model.latent,
+            "distribution": "standard normal, drawn per image from (class, seed)",
+        },
+        "intensity": asdict(intensity),
+        "unit": "",
+        "spacing": "",
+        "learned_from": dict(zip(classes, counts, strict=True)),
+    }
+    return net, header
