@@ -17,7 +17,7 @@ import ganatomy as ga
 BUDGET = 15 * 60
 SETTINGS = {
     "pneumonia": {"steps": 5000},
-    "mednist": {"steps": 2500},
+    "mednist": {"steps": 1600, "seeds": 2},
     "nodules": {"steps": 5000, "turn": True, "background": 16.0},
 }
 TABLE = Path(__file__).with_name("runs.csv")
