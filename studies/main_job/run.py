@@ -47,7 +47,7 @@ def main() -> None:
         }
         with TABLE.open("a", newline="") as stream:
             writer = csv.DictWriter(stream, list(row), lineterminator="\n")
-            if not have:
+            if not stream.tell():
                 writer.writeheader()
             writer.writerow(row)
         have.append(row)

@@ -127,6 +127,13 @@ def test_a_trial_without_synthetic_images_is_not_computed():
     assert sum(f.name == "AUC, cnn" for f in found) == 5
 
 
+def test_no_interval_reaches_past_what_a_metric_can_be():
+    frame = predictions((20, 30), better=dict.fromkeys(ARMS["cnn"], 2.3), seeds=4)  # nearly all are right
+    scores, _ = compare(frame, "class1", replicates=200)
+    assert scores["high"].max() == 1.0  # some were cut
+    assert (scores["high"] >= scores["value"]).all() and (scores["low"] >= 0).all()
+
+
 def test_every_arm_and_metric_is_described_beside_the_real_arm():
     frame = predictions((40, 40), classifiers=("cnn", "logistic"))
     scores, differences = compare(frame, "class1", replicates=100)
