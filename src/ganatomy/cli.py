@@ -6,6 +6,7 @@ Knows words and exit codes; does not know what a job does. torch is imported by 
 import argparse
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Job:
 
 
 JOBS = (
-    Job("inspect", "Inspect", ("data",), "what is in a cohort, and how it will be split", "augment {data} -o RUN"),
+    Job("inspect", "Inspect", ("data",), "what is in a cohort, and how it will be split", "augment {data} -o {out}"),
     Job("augment", "Augment", ("data",), "the whole job: train, generate, check, prove, report"),
     Job("train", "Train", ("task", "data"), "split by patient and train a generator", "generate {run}"),
     Job("generate", "Generate", ("run",), "make synthetic images, by default to balance the classes", "check {run}"),
@@ -128,9 +129,9 @@ def _run(words: Sequence[str]) -> int:
     settings = from_flat(cls(), {**preset, **given})
     module.run(settings)
     if job.then:
-        values = {
-            "run": getattr(settings, "run", None) or getattr(settings, "out", None),
-            "data": getattr(settings, "data", ""),
-        }
+        out = getattr(settings, "out", None)
+        # how the data are read must be said again, or every image might count as a patient of its own
+        data = [words[i] for i in range(1, len(words)) if not {*words[i - 1 : i + 1]} & {"-o", "--out", "--overwrite"}]
+        values = {"run": getattr(settings, "run", None) or out, "data": shlex.join(data), "out": out or "RUN"}
         say(f"next: ganatomy {job.then.format(**values)}")
     return 0

@@ -74,3 +74,8 @@ def test_images_that_are_nearly_all_ground_are_not_called_constant(dtype):
 def test_a_window_that_is_none_is_refused(window):
     with pytest.raises(InputError, match="--window needs two values, low then high, not"):
         fit(np.arange(256, dtype=np.int16).reshape(4, 1, 8, 8), window)
+
+
+def test_a_window_beside_the_values_is_refused():
+    with pytest.raises(InputError, match="--window 1000,2000 lies beside the training values, which reach from 0 to 9"):
+        fit(np.arange(10, dtype=np.uint8).reshape(1, 1, 2, 5), (1000.0, 2000.0))

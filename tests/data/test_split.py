@@ -183,3 +183,8 @@ def test_duplicates_are_counted_within_and_across_roles():
     assert duplicates(some) == {"within": 2, "across": 0}
     some = cohort(list("pqrs"), list("aabb"), role=[TRAIN, TEST, TEST, SELECT], sha256=list("1112"))
     assert duplicates(some) == {"within": 1, "across": 1}
+
+
+def test_shares_of_more_than_all_are_refused():
+    with pytest.raises(InputError, match=r"make 2\.25, more than all"):
+        split(chance_cohort(0), Split(train_share=2.0))

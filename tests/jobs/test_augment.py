@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 
 import ganatomy as ga
@@ -20,9 +21,11 @@ from ganatomy.core.errors import RunError, SettingsError
 from ganatomy.core.finding import NOT_COMPUTED
 from ganatomy.core.settings import flat, record
 from ganatomy.core.verdict import WORDS
+from ganatomy.data.read import pixels
+from ganatomy.data.scan import read
 from ganatomy.jobs import augment, check, generate, inspect, prove, train
 
-from .conftest import COMMON, FLAGS, RARE, flags, hashes, in_place_of
+from .conftest import COMMON, FLAGS, RARE, flags, hashes, in_place_of, noise
 
 pytestmark = pytest.mark.slow
 
@@ -242,3 +245,30 @@ def test_a_wrong_value_of_a_late_stage_is_told_before_the_first(lesions: Path, t
         words = ["augment", str(lesions), "-o", str(tmp_path / "run"), f"--{name.replace('_', '-')}", "0"]
         assert main(words) == 2
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("high", [1e-3, 5e5])
+def test_floating_point_values_come_through(tmp_path: Path, high: float) -> None:
+    """PNG holds them through a slope; what check reads back must be what the manifest has the hash of."""
+    random = np.random.default_rng(0)
+    for label, count in (("a", 40), ("b", 20)):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for i in range(count):
+            tifffile.imwrite(tmp_path / "in" / label / f"{i}.tif", (random.random((16, 16)) * high).astype(np.float32))
+    assert main(["augment", str(tmp_path / "in"), "-o", str(tmp_path / "run"), *flags()]) == 0
+    images = pixels(read(tmp_path / "run" / "synthetic" / "manifest.csv"))
+    assert images.dtype == np.float32
+    assert 0 <= images.min() < images.max() <= high
+
+
+def test_one_folder_spelt_in_two_ways_is_one_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cohort = noise(tmp_path / "in", (16, 16))
+    for spelt in (f"{cohort}", f"{cohort.parent}/./{cohort.name}"):
+        assert main(["inspect", spelt, "-o", str(tmp_path / "run")]) == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_the_next_command_repeats_how_the_data_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cohort = noise(tmp_path / "in", (16, 16))
+    main(["inspect", str(cohort), "--unit", "a u", "-o", str(tmp_path / "run")])
+    assert f"next: ganatomy augment {cohort} --unit 'a u' -o {tmp_path / 'run'}\n" in capsys.readouterr().err

@@ -43,9 +43,9 @@ def test_counts(words: str, wanted: dict[str, int]) -> None:
         ("a=-3", "'-3' is not a number of images; write a=50"),
         ("a=", "'' is not a number"),
         ("a=²", "'²' is not a number"),
-        ("balanced", "there is no class ''"),
-        ("-5", "there is no class ''"),
-        ("2.5", "there is no class ''"),
+        ("balanced", "is neither balance, nor a number"),
+        ("-5", "is neither balance, nor a number"),
+        ("2.5", "is neither balance, nor a number"),
     ],
 )
 def test_wrong_counts_are_refused_in_words(words: str, told: str) -> None:

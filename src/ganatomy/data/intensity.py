@@ -49,6 +49,10 @@ def fit(values: np.ndarray, window: tuple[float, ...] = ()) -> Intensity:
         if len(window) != 2 or window[0] >= window[1]:
             raise InputError(f"--window needs two values, low then high, not '{','.join(map(str, window))}'")
         low, high = window
+        if low >= most or high <= least:
+            raise InputError(
+                f"--window {low:g},{high:g} lies beside the training values, which reach from {least:g} to {most:g}"
+            )
     elif values.dtype == np.uint8:
         low, high = 0.0, 255.0
     else:

@@ -78,6 +78,10 @@ def split(cohort: Cohort, settings: Split | None = None) -> Cohort:
     for part, share in rest.items():
         if share <= 0:
             raise InputError(f"--{part}-share {share:g} leaves no patient for the role '{part}'; give it more than 0")
+    if sum(rest.values()) > 1:
+        raise InputError(
+            f"--train-share, --select-share and --holdout-share make {sum(rest.values()):g}, more than all"
+        )
     if len(cohort.classes) < 2:
         raise InputError(
             f"{cohort.name} holds one class only ({cohort.classes[0]}); to balance classes at least two are needed: "

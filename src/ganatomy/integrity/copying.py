@@ -21,7 +21,7 @@ Index = NDArray[np.int64]
 Mirror = Callable[[Array], Array]
 
 SIDE = 16  # pixels of a thumbnail
-ALPHA = 0.01
+ALPHA = 0.01 - 1e-12  # so that p = 1/100, which rounding may carry below 0.01, does not reject
 PATIENTS = 3  # holdout patients without which there is no threshold
 SHARE, POWER = 0.10, 0.80  # a pass must have been able to find this share of copies, this often
 

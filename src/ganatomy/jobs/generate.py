@@ -14,7 +14,7 @@ from ganatomy.core.errors import RunError, SettingsError, nearest
 from ganatomy.core.progress import progress, say
 from ganatomy.core.run import file_hash, finished, gone, stage, write_bytes, write_text
 from ganatomy.core.settings import Settings, option, record
-from ganatomy.data.read import hashed
+from ganatomy.data.read import hashed, image
 from ganatomy.data.write import npz_bytes, storage, write_png
 from ganatomy.generate import Trained, load_generator
 
@@ -63,7 +63,9 @@ def parse_counts(words: str, learned: dict[str, int]) -> dict[str, int]:
         return dict.fromkeys(learned, int(words))
     wanted = dict.fromkeys(learned, 0)
     for part in words.split(","):
-        label, _, number = part.rpartition("=")
+        label, sign, number = part.rpartition("=")
+        if not sign:
+            raise SettingsError(f"--counts '{words}' is neither balance, nor a number, nor CLASS=NUMBER,...")
         if label not in learned:
             raise SettingsError(f"--counts '{words}': there is no class '{label}'; {nearest(label, learned)}")
         if not number.isdecimal():
@@ -135,7 +137,10 @@ def make(trained: Trained, wanted: dict[str, int], settings: Generate, target: P
     table = pd.DataFrame(
         {"path": paths, "class": labels, "unit": trained.header["unit"], "spacing": trained.header["spacing"]}
     )
-    table = table.assign(slope=f"{slope:.9g}", intercept=f"{intercept:.9g}")
+    table = table.assign(slope=repr(float(slope)), intercept=repr(float(intercept)))
+    if slope != 1.0:  # 16 bits hold a step of the values, so the images are what their files hold
+        kept = [image(str(target / path), slope, intercept).values for path in paths]
+        values = np.stack(kept)
     cohort = hashed(Cohort(table, str(target)), values)
     table = cohort.table.assign(seed=seeds, weights=trained.sha256)
     files = dict.fromkeys(path.partition("#")[0] for path in paths)

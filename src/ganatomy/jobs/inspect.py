@@ -175,7 +175,13 @@ def prepare(
         done, facts = look(roles)
         return [write_manifest(done, target / "manifest.csv"), write_json(target / "facts.json", facts)]
 
-    settings = {"data": data or found.name, "read": record(how), "split": record(shares)}
+    named = data or found.name
+    settings = {
+        # lesions, lesions/ and ./lesions are one source
+        "data": named if named.startswith("phantom:") else str(Path(named).resolve()),
+        "read": record(how),
+        "split": record(shares),
+    }
     outcome = stage(target, "data", settings, {"source": source_hash(found)}, work, run=folder, overwrite=overwrite)
     say(f"data: {'split into roles' if outcome.made else 'nothing to do, it is done'} ({target})")
     return outcome

@@ -18,21 +18,29 @@ from markupsafe import Markup
 
 from ganatomy.core import __version__
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS, Finding
-from ganatomy.core.verdict import DO_NOT_USE, NO_GAIN, UNDECIDED, USE, Verdict, decide
+from ganatomy.core.verdict import DO_NOT_USE, GAIN, NO_GAIN, UNDECIDED, USE, Verdict, decide
 from ganatomy.report import charts, words
 from ganatomy.report.read import MADE_BY, Part, Picture, Protocol, Run, Stage, read_run, roles_of
 
 HERE = Path(__file__).parent
 FORMAT = 1  # of report.json
 
-ICONS = {PASS: "tick", FAIL: "cross", INCONCLUSIVE: "query", NOT_COMPUTED: "dash", "described": "dot"}
+ICONS = {
+    PASS: "tick",
+    FAIL: "cross",
+    INCONCLUSIVE: "query",
+    NOT_COMPUTED: "dash",
+    "described": "dot",
+    "not shown": "dash",
+}
 SEALS = {DO_NOT_USE: "cross", USE: "tick", NO_GAIN: "dash", UNDECIDED: "query"}
-FIRST = (FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS)  # what a reader must see comes first
+FIRST = (FAIL, INCONCLUSIVE, NOT_COMPUTED, "not shown", PASS)  # what a reader must see comes first
 SHOWN = 12  # passed findings of one gate that are shown unfolded
 PANELS = 24  # distributions drawn, about; more classes means fewer features
 
 NONE: charts.Triple = (None, None, None)
 OPEN = "not excluded: "  # how a limit of the verdict begins that could not be settled
+NOT_SHOWN = "not shown"  # for a gain that the trial did not show: nothing went wrong
 DESCRIBED = "described"  # shown for a value that has no bar: nothing was judged
 
 View = dict[str, Any]
@@ -129,6 +137,8 @@ def _limits(run: Run, verdict: Verdict) -> list[View]:
 
 def _shown(finding: Finding) -> str:
     """The word a reader sees for a state: what passed without a bar was described, not judged."""
+    if finding.gate == "utility" and finding.name == GAIN and finding.state == FAIL:
+        return NOT_SHOWN
     return DESCRIBED if finding.state == PASS and finding.bar is None else finding.state
 
 
