@@ -248,7 +248,7 @@ def draw(of: Set, made: np.ndarray, labels: np.ndarray, recipe: str) -> None:
         factor = max(1, round(640 / picture.shape[1]))
         PICTURES.mkdir(parents=True, exist_ok=True)
         path = PICTURES / f"recipes-{of.name}-{name}.png"
-        for levels in (256, 64, 32, 16):
+        for levels in (256, 64, 32, 16, 8):
             few = Image.fromarray(picture.repeat(factor, 0).repeat(factor, 1)).quantize(
                 levels, dither=Image.Dither.NONE
             )
