@@ -20,12 +20,13 @@ PUBLIC = [
     "__version__",
     "augment",
     "pixels",
+    "radiomics",
     "read",
     "sampler",
 ]
 SAMPLER = ["sampling_strategy", "image_shape", "random_state", "steps", "batch", "lr", "gamma", "latent", "width"]
 SAMPLER += ["flip", "turn", "window", "device", "threads", "verbose"]
-VERBS = ["inspect", "augment", "train", "generate", "check", "prove", "report"]
+VERBS = ["inspect", "augment", "train", "generate", "check", "prove", "report", "radiomics"]
 
 
 def test_public_names() -> None:
@@ -38,7 +39,7 @@ def test_public_names() -> None:
 
 
 def test_every_public_name_is_the_one_its_home_has_and_is_described() -> None:
-    assert set(PUBLIC) - set(ganatomy._HOME) == {"__version__", "sampler"}
+    assert set(PUBLIC) - set(ganatomy._HOME) == {"__version__", "radiomics", "sampler"}
     for name in ganatomy._HOME:
         home = importlib.import_module(f"ganatomy.{ganatomy._HOME[name]}")
         assert getattr(ganatomy, name) is getattr(home, name)
@@ -46,6 +47,9 @@ def test_every_public_name_is_the_one_its_home_has_and_is_described() -> None:
 
 
 def test_signatures() -> None:
+    assert dir(ganatomy.radiomics) == ["RadiomicsExtractor", "RadiomicsSettings", "extract", "table"]
+    extract = inspect.signature(ganatomy.radiomics.extract).parameters
+    assert list(extract) == ["images", "masks", "settings", "spacing", "label", "notes", "threads"]
     assert list(inspect.signature(ganatomy.augment).parameters) == ["data", "out", "preset", "changes"]
     assert list(inspect.signature(ganatomy.read).parameters)[:1] == ["source"]
     assert list(inspect.signature(ganatomy.pixels).parameters)[:1] == ["cohort"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganatomy.core import __version__
 
 if TYPE_CHECKING:
-    from ganatomy import sampler
+    from ganatomy import radiomics, sampler
     from ganatomy.core.cohort import Cohort
     from ganatomy.core.errors import GanatomyError
     from ganatomy.core.finding import Finding
@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "augment",
     "pixels",
+    "radiomics",
     "read",
     "sampler",
 ]
@@ -47,8 +48,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "sampler":  # a module, as imbalanced-learn has its samplers in modules
-        return importlib.import_module("ganatomy.sampler")
+    if name in ("radiomics", "sampler"):  # modules; imbalanced-learn too has its samplers in modules
+        return importlib.import_module(f"ganatomy.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'ganatomy' has no attribute '{name}'")
     return getattr(importlib.import_module(f"ganatomy.{_HOME[name]}"), name)

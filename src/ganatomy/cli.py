@@ -8,6 +8,7 @@ import importlib
 import os
 import shlex
 import sys
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 from ganatomy.core import __version__, stop
 from ganatomy.core.errors import GanatomyError, SettingsError, nearest
 from ganatomy.core.progress import say
-from ganatomy.core.settings import add_flags, flat, from_flat, read_file
+from ganatomy.core.settings import add_flags, flat, from_flat, placeholder, read_file
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ JOBS = (
     Job("check", "Check", ("run",), "compare the synthetic images with real ones", "prove {run}"),
     Job("prove", "Prove", ("run",), "try them on a classifier against untouched real patients", "report {run}"),
     Job("report", "Report", ("run",), "write the report of a run"),
+    Job("radiomics", "RadiomicsJob", ("images",), "measure features of every region of any images"),
 )
 
 EXIT_CODES = (
@@ -49,7 +51,8 @@ class Parser(argparse.ArgumentParser):
     """argparse with one sentence instead of a page of usage."""
 
     def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}; see {self.prog} --help")
+        usage = self.format_usage().strip() if self.usage else f"see {self.prog} --help"
+        raise SettingsError(f"{message}; {usage}")
 
 
 def parser(verb: str | None) -> Parser:
@@ -70,7 +73,11 @@ def parser(verb: str | None) -> Parser:
             allow_abbrev=False,
         )
         if job.verb == verb:
-            add_flags(sub, settings_class(job), job.positional)
+            cls = settings_class(job)
+            add_flags(sub, cls, job.positional)
+            hints = {name: hint for name, hint, _ in flat(cls)}
+            shown = " ".join(placeholder(name, hints[name]) for name in job.positional)
+            sub.usage = f"ganatomy {job.verb} {shown} [--flag VALUE ...]"
             sub.add_argument(
                 "--settings",
                 type=Path,
@@ -107,29 +114,47 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
 
 
+def _name_the_task(job: Job, words: Sequence[str]) -> None:
+    """SettingsError where the first word, which says what to train, is missing or misspelt."""
+    tasks = typing.get_args({name: hint for name, hint, _ in flat(settings_class(job))}["task"])
+    if words and words[0] not in tasks and not words[0].startswith("-"):
+        hint = nearest(words[0], tasks)
+        if not hint.startswith("did you mean"):
+            hint = f"write: ganatomy {job.verb} {tasks[0]} {shlex.join(words)}"
+        raise SettingsError(f"{job.verb} needs a TASK first, and '{words[0]}' is none; {hint}")
+
+
 def _run(words: Sequence[str]) -> int:
     verbs = [job.verb for job in JOBS]
     if words and words[0] not in (*verbs, "-h", "--help", "--version"):
         raise SettingsError(f"there is no command '{words[0]}'; {nearest(words[0], verbs)}")
     job = next((job for job in JOBS if words and job.verb == words[0]), None)
     top = parser(job.verb if job else None)
+    if job and job.positional[0] == "task":
+        _name_the_task(job, words[1:])
     args, unknown = top.parse_known_args(words)
     assert job is not None  # argparse has left by itself for --help, --version and no word at all
     cls = settings_class(job)
     names = [name for name, _, _ in flat(cls)]
     if unknown:
         word = unknown[0].split("=")[0]
-        flags = ["--" + name.replace("_", "-") for name in names]
-        hint = nearest(word, flags) if word.startswith("-") else f"see ganatomy {job.verb} --help"
-        raise SettingsError(f"ganatomy {job.verb} does not know '{word}'; {hint}")
+        flags = [name.replace("_", "-") for name in (*names, "settings") if name not in job.positional]
+        hint = nearest(word.lstrip("-"), flags).replace("mean '", "mean '--")  # compared without what all begin with
+        if not word.startswith("-"):
+            hint = "a path with spaces stands in quotes"
+        elif not hint.startswith("did you mean"):
+            hint = f"see ganatomy {job.verb} --help"
+        raise SettingsError(f"{job.verb} does not know '{word}'; {hint}")
     module = importlib.import_module(f"ganatomy.jobs.{job.verb}")
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
-    given = {**(read_file(args.settings) if args.settings else {}), **given}
+    # a job may know more kinds of settings files
+    read = getattr(importlib.import_module(f"ganatomy.jobs.{job.verb}"), "read_settings", read_file)
+    given = {**(read(args.settings) if args.settings else {}), **given}
     preset = module.changes_of(given["preset"]) if "preset" in given and "preset" in names else {}
     settings = from_flat(cls(), {**preset, **given})
     module.run(settings)
-    if job.then:
-        out = getattr(settings, "out", None)
+    out = getattr(settings, "out", None)
+    if job.then and not (job.verb == "generate" and out):  # images elsewhere are not what check looks at
         # how the data are read must be said again, or every image might count as a patient of its own
         data = [words[i] for i in range(1, len(words)) if not {*words[i - 1 : i + 1]} & {"-o", "--out", "--overwrite"}]
         values = {"run": getattr(settings, "run", None) or out, "data": shlex.join(data), "out": out or "RUN"}

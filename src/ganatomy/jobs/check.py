@@ -3,7 +3,8 @@
 Opens the roles train, select (only to be left out) and holdout; the role test stays closed.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 
 from ganatomy.core.cohort import HOLDOUT, TRAIN, Cohort, read_manifest
 from ganatomy.core.errors import RunError, SettingsError
-from ganatomy.core.finding import NOT_COMPUTED, Finding, write_findings
+from ganatomy.core.finding import FAIL, NOT_COMPUTED, Finding, write_findings
+from ganatomy.core.image import Image
 from ganatomy.core.picture import Picture, beside, display, grid, write_pictures, write_png
 from ganatomy.core.progress import progress, say
 from ganatomy.core.run import finished, read_json, stage, write_text
@@ -21,17 +23,28 @@ from ganatomy.data.augment import Symmetry
 from ganatomy.data.intensity import Intensity
 from ganatomy.data.read import hashed, pixels
 from ganatomy.generate import load_generator
-from ganatomy.integrity.copying import closest, copying_findings, mirror_thumbnails, thumbnails
+from ganatomy.integrity.copying import (
+    Mirror,
+    closest,
+    copying_findings,
+    mirror_thumbnails,
+    nearest,
+    suspects,
+    thumbnails,
+)
 from ganatomy.integrity.coverage import coverage_findings
 from ganatomy.integrity.features import Features, undefined_findings
 from ganatomy.integrity.frechet import frechet_findings
 from ganatomy.integrity.marginals import marginal_findings, marginal_table
-from ganatomy.radiomics.extract import extract
+from ganatomy.radiomics.extraction import extract
+from ganatomy.radiomics.settings import RadiomicsSettings
 from ganatomy.utility.classifiers import Network, embedding, fit
 
 SHOWN = 40  # images a side in a grid
 PAIRS = 8  # closest pairs drawn
 SYNTHETIC = "synthetic"
+FAMILIES = ("firstorder", "glcm", "glrlm")
+SUSPECTS = ("class", "path", "nearest", "nearest_patient", "compared_by", "distance", "ratio")  # of suspects.csv
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class Measures(Settings):
         None, "width of a grey level for texture features, in the images' units; not given: 1/32 of the window"
     )
     background: float | None = option(None, "only pixels above this value are measured (not given: the whole image)")
+    filters: tuple[str, ...] = option(("original",), "images that are measured: original, wavelet, gradient, ...")
 
     def __post_init__(self) -> None:
         if self.bin_width is not None and self.bin_width <= 0:
@@ -111,7 +125,10 @@ def paths(cohort: Cohort, run: Path) -> list[str]:
 def measure(values: np.ndarray, intensity: Intensity, measures: Measures) -> pd.DataFrame:
     """Radiomics features of images (n, C, H, W), one row per image."""
     width = measures.bin_width if measures.bin_width is not None else (intensity.high - intensity.low) / 32
-    return extract(values, bin_width=width, background=measures.background)
+    above = () if measures.background is None else (float(np.nextafter(measures.background, np.inf)),)
+    settings = RadiomicsSettings(families=FAMILIES, filters=measures.filters, bin_width=width, resegment=above)
+    images = [Image(one) for one in (values if len(values) else np.zeros((1, *values.shape[1:])))]  # or columns only
+    return extract(images, settings=settings).reset_index(drop=True).iloc[: len(values)]
 
 
 def compare(
@@ -143,12 +160,14 @@ def compare(
 
     findings: list[Finding] = []
     marginals: list[pd.DataFrame] = []
+    suspected: list[pd.DataFrame] = []
     pictures: list[Picture] = []
+    files = {name: np.array(paths(cohort, settings.run)) for name, cohort in sets.items()}
     with progress("check", len(real.classes)) as advance:
         for label in real.classes:
             rows = {name: [i for i, own in enumerate(cohort.labels) if own == label] for name, cohort in sets.items()}
             if not rows[SYNTHETIC]:
-                note = "no synthetic image of this class was made, and none is needed to balance"
+                note = "no synthetic image of this class was made"
                 findings.append(Finding("scope", "synthetic images", label, state=NOT_COMPUTED, note=note))
                 advance(1)
                 continue
@@ -171,19 +190,23 @@ def compare(
             findings += frechet_findings("radiomics", label, *radiomics, seed, n)
             findings += frechet_findings("classifier", label, *seen, seed, n)
             findings += coverage_findings("radiomics", label, *radiomics, seed, n)
-            findings += copying_findings("pixels", label, *vectors, seed, mirror_thumbnails)
-            findings += copying_findings("classifier", label, *seen, seed)
+            named = {name: files[name][own] for name, own in rows.items()}
+            compared = {"pixels": (vectors, mirror_thumbnails), "classifier": (seen, None)}
+            found, copies = copying(label, compared, named, seed)
+            findings += found
+            suspected.append(copies)
             findings += marginal_findings("radiomics", label, *radiomics, seed)
             marginals.append(marginal_table(label, *radiomics, seed).assign(**{"class": label}))
 
             shown = {name: display(values[name][own], intensity.low, intensity.high) for name, own in rows.items()}
-            pictures += draw(label, shown, vectors[0], vectors[2], seed, target, len(pictures))
+            pictures += draw(label, shown, vectors[0], vectors[2], seed, target, len(suspected) - 1)
+            pictures += draw_suspects(label, shown, suspected[-1], target, len(suspected) - 1)
             advance(1)
     features = pd.concat(
         [
-            pd.DataFrame(
-                {"set": name, "class": c.labels, "patient": c.column("patient"), "path": paths(c, settings.run)}
-            ).join(tables[name])
+            pd.DataFrame({"set": name, "class": c.labels, "patient": c.column("patient"), "path": files[name]}).join(
+                tables[name]
+            )
             for name, c in sets.items()
         ]
     )
@@ -193,6 +216,10 @@ def compare(
         write_text(target / "features.csv", features.to_csv(index=False, float_format="%.9g", lineterminator="\n")),
         write_text(
             target / "marginals.csv", pd.concat(marginals).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        ),
+        write_text(
+            target / "suspects.csv",
+            pd.concat(suspected)[list(SUSPECTS)].to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         ),
         write_findings(target / "findings.json", findings),
     ]
@@ -223,7 +250,7 @@ def draw(
     def some(name: str, images: np.ndarray) -> np.ndarray:
         return grid(images[rng(seed, "shown", name, label).permutation(len(images))[:most]], 8)
 
-    sides, pairs = f"grid-{number // 2}.png", f"pairs-{number // 2}.png"
+    sides, pairs = f"grid-{number}.png", f"pairs-{number}.png"
     write_png(target / sides, beside(some("real", real), some(SYNTHETIC, shown[SYNTHETIC])), 1000)
     above, below, distance = closest(learned, made, PAIRS, mirror_thumbnails)
     two = np.concatenate([shown[SYNTHETIC][above], shown[TRAIN][below]])
@@ -237,8 +264,51 @@ def draw(
         Picture(
             pairs,
             f"{label}: closest pairs",
-            "Above, the synthetic images nearest to a training image; below, that training image. "
-            "Root mean squared difference of 16 x 16 thumbnails, in standard deviations: "
-            f"{', '.join(f'{d:.2f}' for d in distance)}. Mirror images count as near.",
+            "Above, the synthetic images nearest to a training image; below, that training image (a mirror image "
+            "counts as near). How far they differ, where 0 is the same image and 1 the spread of the training "
+            f"images' values, on thumbnails of 16 x 16 pixels: {', '.join(f'{d:.2f}' for d in distance)}.",
         ),
     ]
+
+
+def copying(
+    label: str,
+    compared: Mapping[str, tuple[tuple[Features, Features, Features], Mirror | None]],
+    named: Mapping[str, np.ndarray],
+    seed: int,
+) -> tuple[list[Finding], pd.DataFrame]:
+    """The findings on copies, and a row for each suspected copy and space that it stands out in, most suspected first.
+
+    compared: space -> train, holdout and synthetic rows of one class, and their mirror images; named: paths per set
+    Columns of the table: SUSPECTS; then `image`, `original`, the rows of synthetic and of train.
+    """
+    findings, tables = [], []
+    for space, ((train, holdout, synthetic), mirror) in compared.items():
+        image = suspects(train, holdout, synthetic, seed, mirror)
+        distance, ratio, original = nearest(train, synthetic.values[image], mirror)
+        whose = np.array(train.patients, dtype=object)[original]
+        paths = named[SYNTHETIC][image], named[TRAIN][original]
+        row = (label, paths[0], paths[1], whose, space, distance, ratio, image, original)
+        tables.append(pd.DataFrame(dict(zip((*SUSPECTS, "image", "original"), row, strict=True))))
+        for finding in copying_findings(space, label, train, holdout, synthetic, seed, mirror):
+            told = ", " if finding.state == FAIL else f"; suspected copies: {len(image)}, "
+            note = finding.note + (f"{told}listed in check/suspects.csv" if len(image) else "")
+            findings.append(replace(finding, note=note))
+    return findings, pd.concat(tables).sort_values("ratio", kind="stable")
+
+
+def draw_suspects(
+    label: str, shown: dict[str, np.ndarray], table: pd.DataFrame, target: Path, number: int
+) -> list[Picture]:
+    """The first suspected copies above what each is nearest to; nothing where there is none. table: by `ratio`."""
+    if table.empty:
+        return []
+    first = table.drop_duplicates("image")[:PAIRS]
+    file = f"suspects-{number}.png"
+    two = np.concatenate([shown[SYNTHETIC][first["image"]], shown[TRAIN][first["original"]]])
+    write_png(target / file, grid(two, len(first), gap=2))
+    caption = (
+        f"The {len(first)} most suspected of {table['image'].nunique()}. Above, the synthetic image; below, the "
+        "training image it is nearest to. The file check/suspects.csv names them all."
+    )
+    return [Picture(file, f"{label}: suspected copies", caption)]
