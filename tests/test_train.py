@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,6 +235,71 @@ def test_a_change_of_the_machine_is_said(tmp_path: Path, capsys: pytest.CaptureF
     told = capsys.readouterr().err
     assert "begun with threads 1 and goes on with 2" in told
     assert "begun with bf16 False and goes on with True" in told
+
+
+TICKS = "cpu  9 9 9 9\ncpu0 {0} 0 0 {1} 0 0 0 0 5 5\ncpu1 {2} 0 0 {3} 0 0 0 0 5 5\ncpu2 0 0 0 900 0 0 0 0 0 0\nintr 7\n"
+
+
+@pytest.mark.parametrize(
+    ("busy", "expected"), [((0, 0), 2), ((20, 0), 2), ((50, 0), 1), ((30, 30), 1), ((50, 50), 1), ((100, 100), 1)]
+)
+def test_threads_are_as_many_as_find_an_idle_core(
+    busy: tuple[int, int], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """busy: ticks of 50 or 100 in which each of our two cores works; a third one is not ours."""
+    whole = max(50, *busy)
+    told = [
+        TICKS.format(7, 70, 7, 70),
+        TICKS.format(7 + busy[0], 70 + whole - busy[0], 7 + busy[1], 70 + whole - busy[1]),
+    ]
+    monkeypatch.setattr(Path, "read_text", lambda path: told.pop(0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert ganatomy.train.idle_threads(0.0) == expected
+
+
+def test_where_the_machine_does_not_tell_torch_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(path: Path) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert ganatomy.train.idle_threads(0.0) == 6
+    monkeypatch.setattr(Path, "read_text", lambda path: TICKS.format(0, 0, 0, 0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    assert ganatomy.train.idle_threads(0.0) == 6, "a clock that stands still tells nothing"
+
+
+def test_a_number_of_threads_that_was_chosen_is_kept_on_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(ganatomy.train, "idle_threads", lambda: 2)
+    torch.set_num_threads(3)
+    try:
+
+        def stops(step: int) -> Batch:
+            used.append(torch.get_num_threads())
+            if step == 4:
+                raise KeyboardInterrupt
+            return batch_at(step)
+
+        with pytest.raises(KeyboardInterrupt):
+            train(Toy(), stops, loop(save_every=-1.0), tmp_path, name="train")
+        assert (
+            "train: on 2 of 3 threads, for the machine is busy; --threads 3 takes them all" in capsys.readouterr().err
+        )
+        monkeypatch.setattr(ganatomy.train, "idle_threads", lambda: 3)
+        goes_on = lambda step: (used.append(torch.get_num_threads()), batch_at(step))[1]  # noqa: E731
+        train(Toy(), goes_on, loop(save_every=-1.0), tmp_path, name="train")
+        assert "note" not in capsys.readouterr().err
+        assert used == [2] * 11
+        train(Toy(), goes_on, loop(threads=1), tmp_path / "asked")
+        train(Toy(), goes_on, loop())
+        assert used[11:] == [1] * 10 + [3] * 10, "as asked; torch's own where nothing is recorded"
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_a_damaged_checkpoint_is_refused_in_words(tmp_path: Path) -> None:

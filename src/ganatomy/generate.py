@@ -89,10 +89,10 @@ def load_generator(path: Path) -> Trained:
     tensors, header = weights.load(path)
     if header.get("kind") != "generator":
         raise RunError(f"{path} holds no generator but '{header.get('kind')}'; give the generator.safetensors of a run")
-    net = Generator(**header["network"])
     try:
+        net = Generator(**header["network"])
         net.load_state_dict(tensors)
-    except RuntimeError:
+    except (RuntimeError, TypeError, LookupError):
         raise RunError(
             f"{path}: the weights do not fit the network its header describes; the file was changed"
         ) from None

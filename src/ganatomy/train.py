@@ -49,7 +49,7 @@ class Loop(Settings):
     weight_decay: float = option(0.0, "decoupled weight decay")
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "bf16 where the processor has it, or as said")
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where to train", local=True)
-    threads: int = option(0, "processor threads, 0 for torch's own choice", local=True)
+    threads: int = option(0, "processor threads, 0 for as many as the machine has idle at the start", local=True)
     save_every: float = option(20.0, "seconds between checkpoints", local=True)
 
     def __post_init__(self) -> None:
@@ -76,11 +76,42 @@ def place(loop: Loop) -> tuple[torch.device, bool]:
     return torch.device("cuda" if cuda else "cpu"), native
 
 
-def _say_if_busy() -> None:
-    """Threads that wait for a processor another program holds make training several times slower than one thread."""
-    busy, threads = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, torch.get_num_threads()
-    if threads > 1 and busy > 1.5 * (os.cpu_count() or 1):
-        say(f"note: other programs keep this machine busy (load {busy:.1f}); --threads 1 may be several times faster")
+def idle_threads(seconds: float = 0.5) -> int:
+    """How many of torch's own threads find an idle core, at least 1; watches the machine for so many seconds.
+
+    Threads that wait for a core another program holds make training several times slower than one thread alone.
+    """
+    most = torch.get_num_threads()
+    if most == 1 or (before := _core_times()) is None:
+        return most
+    time.sleep(seconds)
+    idle, every = (now - then for now, then in zip(_core_times() or before, before, strict=True))
+    if every <= 0:  # a container may show a clock that stands still
+        return most
+    return max(1, min(most, round(len(os.sched_getaffinity(0)) * idle / every)))
+
+
+def _threads(loop: Loop, earlier: Mapping[str, Any], name: str) -> int:
+    """The threads asked for; else the checkpoint's, as far as torch still has them; else those that find idle cores."""
+    most = torch.get_num_threads()
+    if loop.threads or "threads" in earlier:
+        return loop.threads or min(earlier["threads"], most)
+    idle = idle_threads()
+    if name and idle < most:
+        say(f"{name}: on {idle} of {most} threads, for the machine is busy; --threads {most} takes them all")
+    return idle
+
+
+def _core_times() -> tuple[int, int] | None:
+    """Ticks in which this process's cores were idle, and all ticks, since the machine started; None if not told."""
+    try:
+        rows = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        own = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+        # user nice system idle iowait irq softirq steal; the guests after them are counted in user already
+        times = [[int(ticks) for ticks in row[1:9]] for row in rows if row[0] in own]
+        return sum(row[3] + row[4] for row in times), sum(map(sum, times))
+    except (OSError, AttributeError, LookupError, ValueError):
+        return None
 
 
 def environment(loop: Loop, device: torch.device, bf16: bool) -> dict[str, Any]:
@@ -189,15 +220,20 @@ def train(
     Raises TrainingError that names step, phase and term where a loss is not a finite number.
     """
     device, bf16 = place(loop)
-    now = environment(loop, device, bf16)
     state = State(task, loop, device)
-    log, terms = _resume(state, folder, now, loop.steps) if folder else ([], {})
+    log, terms, earlier = _resume(state, folder, loop.steps) if folder else ([], {}, {})
+    if folder and device.type == "cpu":  # without a folder no number is recorded, so none is chosen
+        loop = loop.replace(threads=_threads(loop, earlier, name))
+    now = environment(loop, device, bf16)
+    for key, value in earlier.items():
+        if now.get(key) != value:
+            say(
+                f"note: this run was begun with {key} {value} and goes on with {now.get(key)}; the last bits may differ"
+            )
     task.nets.train()
     saved = begun = time.monotonic()
     first = state.step
     with processor(loop), progress(name, loop.steps, first) as advance, waits() as asked:
-        if name:
-            _say_if_busy()
         for step in range(first, loop.steps):
             batch = {
                 key: value.to(device, memory_format=LAYOUT.get(value.ndim, torch.preserve_format))
@@ -277,19 +313,20 @@ def _save(state: State, folder: Path, log: Sequence[Mapping[str, Any]], header: 
     weights.save(folder / "checkpoint.safetensors", tensors, {"step": state.step, **header})
 
 
-def _resume(
-    state: State, folder: Path, now: Mapping[str, Any], steps: int
-) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """Take over the checkpoint in the folder, if there is one: the log cut back to it, and the latest terms."""
+def _resume(state: State, folder: Path, steps: int) -> tuple[list[dict[str, Any]], dict[str, Tensor], dict[str, Any]]:
+    """Take over the checkpoint in the folder, if there is one: the log cut back to it, the latest terms, and the
+    environment it was begun in.
+    """
     path = folder / "checkpoint.safetensors"
     if not path.exists():
-        return [], {}
+        return [], {}, {}
     try:
         tensors, header = weights.load(path)
         state.load(tensors, header["step"])
         terms = {key: torch.tensor(value, dtype=torch.float64) for key, value in header["terms"].items()}
         rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         log = [row for row in rows if row["step"] <= state.step]
+        earlier = dict(header["environment"])
         if len(log) != state.step // LOG_EVERY + (state.step == steps and steps % LOG_EVERY > 0):
             raise ValueError("rows are missing in log.jsonl")
     except (RunError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
@@ -298,9 +335,4 @@ def _resume(
             f"remove {path}, and the same command trains anew"
         ) from None
     say(f"going on at step {state.step}")
-    for key, value in header["environment"].items():
-        if now.get(key) != value:
-            say(
-                f"note: this run was begun with {key} {value} and goes on with {now.get(key)}; the last bits may differ"
-            )
-    return log, terms
+    return log, terms, earlier

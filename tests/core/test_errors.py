@@ -10,3 +10,4 @@ def test_errors_carry_the_exit_codes_that_the_command_line_promises():
 def test_the_nearest_word_is_offered_or_all_of_them():
     assert nearest("malignat", ["benign", "malignant"]) == "did you mean 'malignant'?"
     assert nearest("x", iter(["benign", "malignant"])) == "known are: benign, malignant"
+    assert nearest("size", ["slices", "folds"]) == "known are: slices, folds", "somewhat alike is not near"

@@ -147,9 +147,10 @@ def changed_record(folder, **changes):
 def test_a_newer_format_is_refused_and_an_older_one_made_again(work, source):
     go(work, source)
     changed_record(work.folder, format=FORMAT + 1, version="9.9")
-    with pytest.raises(RunError, match=r"ganatomy 9\.9, which is newer"):
+    told = rf"{work.folder} has format {FORMAT + 1}, and this ganatomy \S+ knows none above {FORMAT}; update ganatomy"
+    with pytest.raises(RunError, match=told):
         go(work, source)
-    with pytest.raises(RunError, match=r"ganatomy 9\.9, which is newer"):
+    with pytest.raises(RunError, match=told):
         finished(work.folder.parent, "train")
     changed_record(work.folder, format=FORMAT - 1)
     assert go(work, source).made and work.runs == 2
@@ -168,6 +169,35 @@ def test_a_damaged_record_is_said_and_can_be_overwritten(work, source):
     with pytest.raises(RunError, match=r"done\.json is damaged"):
         go(work, source)
     assert go(work, source, overwrite=True).made
+
+
+def test_edited_tables_are_kept_and_swapped_weights_are_refused(work, source):
+    run = work.folder.parent
+
+    def works():
+        return [write_text(work.folder / name, "ours") for name in ("table.csv", "generator.safetensors")]
+
+    def again(**more):
+        return stage(work.folder, "train", {}, {"in": source}, works, **more)
+
+    again()
+    write_text(work.folder / "table.csv", "edited")
+    assert not again().made and finished(run, "train")
+    weights = write_text(work.folder / "generator.safetensors", "theirs")
+    for look in (again, lambda: finished(run, "train")):
+        with pytest.raises(RunError, match=rf"{weights} is not the file that was written here .*or remove this one"):
+            look()
+    assert weights.read_text() == "theirs", "nothing of theirs is overwritten unasked"
+    weights.unlink()
+    assert again().made and finished(run, "train") and weights.read_text() == "ours"
+    write_text(weights, "theirs")
+    assert again(overwrite=True).made
+
+
+def test_remedies_read_well_in_python_too(work, source):
+    go(work, source)
+    with pytest.raises(RunError, match=r"-o \(in Python out=\), or add --overwrite \(in Python overwrite=True\)"):
+        go(work, source, steps=2)
 
 
 def test_a_missing_input_is_named(work, source):
@@ -210,6 +240,11 @@ def test_finished_says_what_to_run_first(tmp_path, work, source):
     with pytest.raises(RunError, match=f"no run folder {run}"):
         finished(run, "train")
     run.mkdir()
+    mine = write_text(run / "benign" / "1.png", "an image")
+    with pytest.raises(RunError, match=f"{run} is no run folder; give the one that was made with"):
+        finished(run, "train")
+    mine.unlink()
+    mine.parent.rmdir()
     with pytest.raises(RunError, match=f"run first: ganatomy train synthesis DATA -o {run}"):
         finished(run, "train")
     with pytest.raises(RunError, match=f"run first: ganatomy generate {run}"):
@@ -416,7 +451,7 @@ def test_a_damaged_record_is_one_sentence_whose_remedy_helps(name, content, work
     go(work, source)
     (work.folder / "done.json").rename(work.folder / name)
     (work.folder / name).write_text(content)
-    with pytest.raises(RunError, match=rf"{name} is damaged; add --overwrite, or remove the folder {work.folder},"):
+    with pytest.raises(RunError, match=rf"{name} is damaged; add --overwrite .*, or remove the folder {work.folder},"):
         go(work, source)
     if name == "done.json":
         with pytest.raises(RunError, match=r"done\.json is damaged"):

@@ -40,6 +40,22 @@ def test_weights_that_are_damaged_foreign_or_pickled_are_refused_by_name(tmp_pat
         weights.load(tmp_path)
 
 
+def test_weights_of_a_newer_format_are_refused_with_both_numbers(tmp_path, monkeypatch):
+    with monkeypatch.context() as later:
+        later.setattr(weights, "FORMAT", weights.FORMAT + 1)
+        path = weights.save(tmp_path / "w.safetensors", {"a": torch.ones(1)}, {})
+    told = rf"{path} has format {weights.FORMAT + 1}, and this ganatomy \S+ knows none above {weights.FORMAT}; update"
+    with pytest.raises(RunError, match=told):
+        weights.load(path)
+
+
+@pytest.mark.parametrize("marks", ["[]", "3", "{", '{"format": "new"}'])
+def test_a_header_that_makes_no_sense_is_foreign(tmp_path, marks):
+    save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors", metadata={"ganatomy": marks})
+    with pytest.raises(RunError, match="holds no ganatomy header"):
+        weights.load(tmp_path / "w.safetensors")
+
+
 class Trap:
     """Unpickling it leaves a mark."""
 

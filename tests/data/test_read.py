@@ -1,6 +1,7 @@
 """Reading: values come out as the file holds them, and what cannot be read is named in one sentence."""
 
 import io
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,16 @@ def test_colours_apart_in_a_tiff_are_brought_together(tmp_path):
     values = np.moveaxis(RGB16, -1, 0)
     tifffile.imwrite(tmp_path / "x.tif", values, photometric="rgb", planarconfig="separate")
     np.testing.assert_array_equal(image(str(tmp_path / "x.tif")).values, values)
+
+
+@pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="the decoder is installed")
+@pytest.mark.parametrize(("how", "name"), [("tiff_lzw", "LZW"), ("jpeg", "JPEG")])
+def test_a_tiff_that_needs_a_decoder_says_what_to_install(tmp_path, how, name):
+    Pillow.fromarray(GREY8).save(tmp_path / "x.tif", compression=how)
+    with pytest.raises(InputError, match=rf"x\.tif is compressed as {name}; .* python -m pip install imagecodecs"):
+        image(str(tmp_path / "x.tif"))
+    Pillow.fromarray(GREY8).save(tmp_path / "y.tif", compression="tiff_deflate")
+    np.testing.assert_array_equal(image(str(tmp_path / "y.tif")).values, GREY8[None])
 
 
 def test_significant_bits_do_not_shift_values(tmp_path):

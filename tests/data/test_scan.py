@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from ganatomy.core.cohort import read_manifest, write_manifest
 from ganatomy.core.errors import InputError
 from ganatomy.data.read import image, pixels
-from ganatomy.data.scan import Read, read, source_hash
+from ganatomy.data.scan import Read, left_out, read, source_hash
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 GREY8 = np.arange(72, dtype=np.uint8).reshape(8, 9)
@@ -143,10 +143,15 @@ def test_a_role_may_stand_there_too_and_dots_are_dots(tmp_path):
     ("pattern", "words"),
     [
         ("{class}_{patient}_*.png", r"odd\.png does not fit --pattern '.*' \(1 of 2 files\)"),
-        ("{patient}_*", r"needs \{class\}"),
-        ("{class}_{class}_*", "each once"),
-        ("{class}_{my group}_*", r"\{my group\} cannot be one"),
-        ("{class}_{sha256}_*", r"\{sha256\} cannot be one"),
+        ("{patient}_*", r"it has no \{class\}; it needs"),
+        ("{class}_{class}_*", r"\{class\} stands there 2 times"),
+        ("{class}_{my group}_*", r"\{my group\} at character 9 cannot be a name"),
+        ("{class}_{sha256}_*", r"\{sha256\} at character 9 cannot be a name"),
+        ("{class}_{}_*", r"\{\} at character 9 cannot be a name"),
+        ("{class}_{patient_*.png", r"the \{ at character 9 is not closed; .* may have \{patient\}, \{role\}"),
+        ("{class_{patient}_*.png", "the { at character 1 is not closed"),
+        ("{class}_patient}_*.png", "the } at character 16 is not opened"),
+        ("{class}_{pateint}_*.png", r"\{pateint\} at character 9 would be a group \(did you mean \{patient\}\?\)"),
     ],
 )
 def test_a_pattern_that_does_not_fit_is_refused_by_name(tmp_path, pattern, words):
@@ -213,6 +218,42 @@ def test_unit_and_spacing_fill_in_what_the_source_does_not_say(tmp_path):
 def test_a_manifest_without_classes_is_refused(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         read(manifest(tmp_path, text))
+
+
+def test_a_blank_patient_is_named_by_its_line(tmp_path):
+    folder(tmp_path, f=3)
+    told = r"names no patient in line 3 \(1\.png\), though other lines do; fill it in, or remove the column 'patient'"
+    for blank in ("", " "):
+        with pytest.raises(InputError, match=told):
+            read(manifest(tmp_path, f"path,class,patient\nf/0.png,x,p1\nf/1.png,y,{blank}\nf/2.png,y,p2\n"))
+    assert not read(manifest(tmp_path, "path,class,patient\nf/0.png,x,\nf/1.png,y,\n")).patients_known
+
+
+def test_spaces_after_commas_are_no_part_of_a_name(tmp_path):
+    folder(tmp_path, f=2)
+    found = read(manifest(tmp_path, "path, class, patient\nf/0.png, x, p1\nf/1.png,x,p1\n"))
+    assert (found.labels, found.patients) == (["x", "x"], ["p1", "p1"])
+
+
+def test_what_is_left_out_of_a_folder_is_counted_by_kind(tmp_path):
+    folder(tmp_path, a=2, b=2)
+    assert left_out(tmp_path, read(tmp_path), Read()) == {}
+    for junk in (
+        "a/notes.txt",
+        "a/Thumbs.db",
+        "b/old.TXT",
+        "README",
+        "list.csv",
+        ".hidden",
+        ".git/x.txt",
+        "b/.x/y.txt",
+    ):
+        (tmp_path / junk).parent.mkdir(exist_ok=True)
+        (tmp_path / junk).write_text("no image")
+    picture(tmp_path / "overview.png", GREY8)
+    kinds = {".csv": 1, ".db": 1, ".png": 1, ".txt": 2, "readme": 1}
+    found = left_out(tmp_path, read(tmp_path), Read())
+    assert {kind.lower(): n for kind, n in found.items()} == kinds
 
 
 def test_classes_that_look_like_numbers_or_nothing_keep_their_names(tmp_path):

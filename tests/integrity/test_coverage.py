@@ -78,4 +78,4 @@ def test_numbers_are_of_one_unit(world) -> None:  # type: ignore[no-untyped-def]
 def test_twenty_images_are_needed(world) -> None:  # type: ignore[no-untyped-def]
     for found in coverage_findings("x", "c", *world(0, holdout=19), 0, 60):
         assert found.state == "not computed"
-        assert "holdout has 19 images of 19 patients, this needs 20 images" in found.note
+        assert "holdout has 19 images of 19 patients of this class, this measure needs 20 images" in found.note

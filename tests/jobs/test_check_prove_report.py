@@ -14,6 +14,7 @@ from ganatomy.core.cohort import TEST, read_manifest, write_manifest
 from ganatomy.core.finding import FAIL, read_findings
 from ganatomy.core.picture import read_pictures
 from ganatomy.data.read import pixels
+from ganatomy.jobs.check import SUSPECTS
 from ganatomy.utility.arms import ARMS
 
 from .conftest import RARE, flags, hashes, noise
@@ -31,6 +32,7 @@ def test_check_leaves_features_findings_and_pictures(finished_run: Path) -> None
     assert [picture.file for picture in pictures] == ["grid-0.png", "pairs-0.png"]
     assert all((folder / picture.file).read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert "NaN" not in (folder / "findings.json").read_text()
+    assert (folder / "suspects.csv").read_text() == ",".join(SUSPECTS) + "\n"
 
 
 def test_planted_copies_are_found(tmp_path: Path) -> None:
@@ -52,6 +54,20 @@ def test_planted_copies_are_found(tmp_path: Path) -> None:
         made.table[name] = [value for label in "ab" for value in real.where("train", label).column(name)]
     write_manifest(made, run / "synthetic" / "manifest.csv")
     assert copying() == {FAIL}
+    table = pd.read_csv(run / "check" / "suspects.csv", keep_default_na=False)
+    pixel = table[table["compared_by"] == "pixels"]
+    assert sorted(pixel["path"]) == sorted(made.column("path"))
+    assert list(pixel["path"]) == list(pixel["nearest"]) and set(pixel["ratio"]) == {0.0}
+    assert list(pixel["class"]) == sorted(pixel["class"])
+    whose = dict(zip(real.column("path"), real.patients, strict=True))
+    assert [whose[path] for path in pixel["nearest"]] == list(pixel["nearest_patient"])
+    notes = [f.note for f in read_findings(run / "check" / "findings.json") if f.name.startswith("copies of")]
+    assert sum("by pixels, listed in check/suspects.csv" in note for note in notes) == 2  # both classes
+    drawn = [picture.file for picture in read_pictures(run / "check")]
+    assert drawn == [f"{what}-{k}.png" for k in (0, 1) for what in ("grid", "pairs", "suspects")]
+    assert main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    assert "a: suspected copies" in page and "may be copies of training images" in page
 
 
 def test_prove_writes_its_protocol_and_pairs_every_fit(finished_run: Path) -> None:
@@ -115,6 +131,16 @@ def test_no_run_folder_is_made_by_asking_for_one(verb: str, tmp_path: Path, caps
         assert err.count("\n") == 1
         assert str(folder) in err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_report_names_no_folder_of_the_machine(finished_run: Path, lesions: Path) -> None:
+    """It is passed on; only what lies beside the cohort is named."""
+    for name in ("report.html", "report.json"):
+        text = (finished_run / name).read_text()
+        assert lesions.name in text
+        assert str(lesions.parent) not in text
+        assert str(finished_run.parent) not in text
+    assert str(lesions.parent) in (finished_run / "data" / "manifest.csv").read_text()  # where it has to be
 
 
 def test_the_synthetic_images_are_read_as_the_real_ones(finished_run: Path) -> None:

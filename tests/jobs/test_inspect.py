@@ -29,7 +29,7 @@ def test_inspect_prints_and_writes_nothing(
     assert main(["inspect", str(lesions)]) == 0
     out = capsys.readouterr()
     assert "42 images of 32 patients" in out.out
-    assert "16x16 pixels, 1 channel(s), uint8" in out.out
+    assert re.search(r"16x16 pixels, 1 channel\(s\), uint8, values \d+ to \d+ in the role train \(no unit\)", out.out)
     assert "the rarest class has 1 image per 2.5" in out.out
     assert f"next: ganatomy augment {lesions} -o RUN" in out.err
     assert not list(tmp_path.iterdir())
@@ -98,9 +98,18 @@ def test_intensities_are_told_for_each_role(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"unit": lambda k: "HU" if k % 5 else ""}, r"units differ: HU \(\d+\), none \(\d+\)"),
-        ({"spacing": lambda k: "0.5x0.5" if k % 5 else "0.9x0.9"}, r"Pixels are from 0.5 to 0.9 mm"),
-        ({"spacing": lambda k: "0.5x0.5" if k % 5 else ""}, r"images do not say how large a pixel is"),
+        (
+            {"unit": lambda k: "HU" if k % 5 else ""},
+            r"units differ: HU \(\d+ images, such as .*\); none \(\d+ .*/0-0\.png",
+        ),
+        (
+            {"spacing": lambda k: "0.5x0.5" if k % 5 else "0.9x0.9"},
+            r"Pixels are from 0.5 to 0.9 mm, such as .*/1-0.png and .*/0-0.png",
+        ),
+        (
+            {"spacing": lambda k: "0.5x0.5" if k % 5 else ""},
+            r"images do not say how large a pixel is, such as .*/0-0\.png",
+        ),
     ],
 )
 def test_mixed_units_and_spacings_are_said(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -114,6 +123,83 @@ def test_mixed_units_and_spacings_are_said(tmp_path: Path, change: dict[str, Any
     shutil.rmtree(tmp_path / "run")
     warnings = facts_of(source)["warnings"]
     assert len(warnings) == 1 and re.search(words, warnings[0])
+
+
+def test_several_units_are_refused_with_an_image_of_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = draw(tmp_path)
+    table = pd.read_csv(source)
+    table.assign(unit=["HU" if k else "SUV" for k in range(len(table))]).to_csv(source, index=False)
+    assert main(["train", "synthesis", str(source), "-o", str(tmp_path / "run")]) == 2
+    told = r"mixes units: HU \(41 images, such as .*/1-0\.png\); SUV \(1 images, such as .*/0-0\.png\)"
+    assert re.search(told, capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_some_images_without_a_patient_are_counted_and_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = noise(tmp_path, (8, 8))
+    with np.load(source) as arrays:
+        own = dict(arrays)
+    np.savez(
+        source, **{key: own[key] for key in ("images", "labels")}, patient=["", *"abcdefghijklmnopqrstuvwxyz12345"]
+    )
+    assert main(["inspect", str(source)]) == 0
+    out = capsys.readouterr().out
+    assert "32 images of 32 patients (1 images name none)" in out
+    assert f"1 images name no patient, such as {source}#images/0, and count as patients of their own" in out
+
+
+def test_files_that_are_left_out_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.read_csv(draw(tmp_path))
+    for name, label in zip(table["path"], table["class"] == RARE, strict=True):
+        path = tmp_path / "lesions" / str(label) / Path(name).name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / name, path)
+    for words, told in (([], False), (["notes.txt", "list.csv", "more.txt"], True)):
+        for word in words:
+            (tmp_path / "lesions" / "True" / word).write_text("no image")
+        assert main(["inspect", str(tmp_path / "lesions")]) == 0
+        assert ("left out, no images of a class: 1 .csv, 2 .txt" in capsys.readouterr().out) is told
+
+
+def test_the_plan_says_how_often_an_image_is_seen_and_how_long_it_takes(
+    lesions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = facts_of(noise(lesions.parent / "plan", (32, 32), each=40))
+    learn = facts["classes"]["0" if "0" in facts["classes"] else "a"]["train"][0]
+    page = inspect.describe(facts)
+    assert f"3,000 steps of 32 images, 48,000 of each class: each image of a {48_000 / learn:,.0f} times" in page
+    assert "training takes about 4 minutes on one CPU core (an estimate)" in page
+
+
+def test_a_run_folder_among_the_images_is_refused_with_one_that_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for label in "ab":
+        (tmp_path / "lesions" / label).mkdir(parents=True)
+        for k in range(8 if label == "a" else 6):
+            pixel = np.random.default_rng(k).integers(0, 255, (8, 8)).astype(np.uint8)
+            Image.fromarray(pixel).save(tmp_path / "lesions" / label / f"{k}.png")
+    (tmp_path / "run").mkdir()
+    shutil.copytree("lesions", "run/train/lesions")
+    before = sorted(tmp_path.rglob("*"))
+    for verb in (["inspect"], ["train", "synthesis"], ["augment"]):
+        for data, out, told in (
+            ("lesions", "lesions/run", "lesions/run lies inside the images' folder lesions, where results would be"),
+            ("lesions/", "lesions", "lesions is the folder of the images itself"),
+            (
+                "run/train/lesions",
+                "run",
+                "the images' folder run/train/lesions lies inside run, where results belong",
+            ),
+        ):
+            assert main([*verb, data, "-o", out]) == 2
+            err = capsys.readouterr().err
+            assert told in err and f"for example {Path(data).parent / 'lesions-run'}" in err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert main(["inspect", "lesions", "-o", "lesions-run"]) == 0
 
 
 def test_near_copies_and_giveaways_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

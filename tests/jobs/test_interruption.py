@@ -3,6 +3,7 @@
 import fcntl
 import os
 import resource
+import runpy
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -18,6 +20,7 @@ import pytest
 from ganatomy.cli import main
 from ganatomy.core import weights
 from ganatomy.core.run import file_hash
+from ganatomy.generate import load_generator
 from ganatomy.jobs import generate
 
 from .conftest import RARE, flags, hashes
@@ -64,14 +67,25 @@ def copied(finished_run: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not STUDY.exists(), reason="the studies are not part of the source distribution")
-def test_killed_at_random_moments_a_run_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    """Two kills of the study: with seed 53 one between two checkpoints, one between two fits of the trial."""
-    words = [sys.executable, str(STUDY), "2", "53", str(tmp_path / "kills")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("the same bytes") >= 2
-    rows = pd.read_csv(tmp_path / "kills" / "kills.csv")
-    assert list(rows["hit"]) == ["train on", "prove on"]
+def test_killed_in_three_stages_a_run_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """The study's run, killed as soon as a checkpoint, a check or a fit of the trial is there to go on from.
+
+    A stage may have ended before it is seen to have begun, so all kills are made anew, a bounded number of times.
+    """
+    study = SimpleNamespace(**runpy.run_path(str(STUDY)))
+    run, moments, at_once = tmp_path / "run", ["train on", "check", "prove on"], dict.fromkeys(study.MOMENTS, 0.0)
+    study.finish(run)
+    expected = study.hashes(run)
+    for _ in range(3):
+        shutil.rmtree(run)
+        rows = [study.kill(run, moment, 0.0, at_once) or {} for moment in moments]
+        if [row.get("hit") for row in rows] == moments and rows[0]["left"] != "step 300":
+            break
+    else:
+        pytest.fail(f"three times some of {moments} were not hit, at last {rows}")
+    study.finish(run)
+    found = study.hashes(run)
+    assert [name for name in {*found, *expected} if found.get(name) != expected.get(name)] == []
 
 
 # ---- Ctrl-C and SIGTERM ----
@@ -265,7 +279,24 @@ def test_weights_with_other_numbers_are_not_used(copied: Path, capsys: pytest.Ca
     path = copied / "train" / "generator.safetensors"
     path.write_bytes(path.read_bytes()[:-4] + b"1234")
     assert main(["generate", str(copied)]) == 2
-    assert "its numbers are not those that were saved" in capsys.readouterr().err
+    assert f"{path} is not the file that was written here" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sound_weights_of_another_training_are_not_used_and_the_remedy_helps(
+    copied: Path, lesions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected, path = hashes(copied), copied / "train" / "generator.safetensors"
+    own = load_generator(path)
+    foreign = {key: value + 0.01 for key, value in own.net.state_dict().items()}
+    weights.save(path, foreign, own.header)
+    assert load_generator(path).classes == own.classes, "a valid header"
+    for words in (["generate", str(copied)], ["check", str(copied), *flags("check")], trains(lesions, copied)):
+        assert main(words) == 2
+        assert f"{path} is not the file that was written here" in capsys.readouterr().err
+    path.unlink()
+    assert main(trains(lesions, copied)) == 0
+    assert hashes(copied) == expected
 
 
 @pytest.mark.slow

@@ -82,17 +82,51 @@ def test_any_shape_and_type_comes_out_as_it_went_in(
         ((8, 10), ["--turn"], "--turn needs square images, not 8x10"),
         ((8, 8), ["--window", "5"], "--window needs two values"),
         ((8, 8), ["--window", "9,3"], "--window needs two values, low then high"),
+        ((8, 8), ["--window", "500,900"], "--window 500,900 lies beside the training values"),
+        ((8, 8), ["--device", "cuda"], "torch sees no GPU on this machine"),
         ((8, 8, 9), [], "only single slices can be used"),
     ],
 )
 def test_what_cannot_be_learned_is_refused_in_one_line(
-    shape: tuple[int, ...], flag: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shape: tuple[int, ...],
+    flag: list[str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert trained(noise(tmp_path, shape), tmp_path / "run", *flag) == 2
     last = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ganatomy: ")]
     assert len(last) == 1
     assert told in last[0]
-    assert not (tmp_path / "run" / "train" / "done.json").exists()
+    assert not (tmp_path / "run").exists(), "nothing half-written stays"
+
+
+def test_constant_images_and_counts_that_ask_for_none_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, varied = tmp_path / "run", noise(tmp_path, (8, 8))
+    with np.load(varied) as arrays:
+        own = dict(arrays)
+    np.savez(tmp_path / "flat.npz", **{**own, "images": np.full_like(own["images"], 7)})
+    for verb in (["train", "synthesis"], ["augment"]):
+        more = ["--counts", "9"] if verb == ["augment"] else []
+        assert main([*verb, str(tmp_path / "flat.npz"), "-o", str(run), *more]) == 2
+        assert "all training images hold the one value 7" in capsys.readouterr().err
+        assert not run.exists()
+    for words, told in (("balance", "the classes are balanced"), ("c=4", "there is no class 'c'")):
+        assert main(["augment", str(varied), "-o", str(run), "--counts", words]) == 2
+        assert told in capsys.readouterr().err
+        assert not run.exists()
+
+
+def test_a_split_that_stood_before_stays(tmp_path: Path) -> None:
+    data, run = noise(tmp_path, (8, 8)), tmp_path / "run"
+    assert main(["inspect", str(data), "-o", str(run)]) == 0
+    before = hashes(run)
+    assert trained(data, run, "--window", "9,3") == 2
+    assert hashes(run) == before
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ NAMES = [
 ROLES = {"train": 52, "select": 13, "holdout": 26, "test": 39}
 SIDES = "Left: real images that were learned from. Right: synthetic ones, drawn in order of their seeds."
 PAIRS = "Above: synthetic. Below: the nearest training image of each."
+SUSPECTS = "class,path,nearest,nearest_patient,compared_by,distance,ratio\n"
 RATE = 1.6  # images per patient
 
 
@@ -290,6 +291,7 @@ def write_check(run: Path, classes: Sequence[str], findings: Sequence[Finding]) 
         ]
     write_json(run / "check" / "pictures.json", pictures)
     write_features(run / "check" / "features.csv", classes)
+    write_text(run / "check" / "suspects.csv", SUSPECTS)
     write_findings(run / "check" / "findings.json", findings)
     finish(run, "check", "check", {"bins": 32, "seed": 0, "resamples": 1000})
 

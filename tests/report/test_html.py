@@ -10,8 +10,11 @@ import pytest
 from ganatomy.core.run import file_hash, write_json, write_text
 from ganatomy.core.verdict import WORDS, decide
 from ganatomy.report import words
-from ganatomy.report.html import cautions, render
+from ganatomy.report.html import USUAL, cautions, render
 from ganatomy.report.read import MADE_BY, read_run
+from ganatomy.train import Loop
+
+from .conftest import SUSPECTS
 
 VOID = {"meta", "link", "img", "br", "wbr"}
 
@@ -288,6 +291,120 @@ def test_what_a_reader_must_know_stands_beside_the_verdict(make_run, options, ca
 def test_a_question_of_copying_left_open_is_a_limit_with_its_reason(make_run):
     page = Page(render(make_run(copying="not computed"))[0])
     assert "not excluded: share nearer than chance (malignant): 12 held-out images are too few" in page.text
+
+
+def test_the_same_reason_is_not_given_twice(copied):
+    path = copied / "check" / "findings.json"
+    rows = json.loads(path.read_text())
+    note = "9 holdout patients of this class are too few"
+    changes = {"subject": "malignant", "state": "inconclusive", "note": note, "low": 0, "high": 1}
+    rows += [{**rows[0], **changes, "name": name} for name in ("copies, pixels", "copies, classifier")]
+    write_json(path, rows)
+    text = Page(render(copied)[0]).text
+    text = text[: text.index("What was asked")]
+    assert f"not excluded: copies, pixels (malignant): {note}" in text
+    assert "not excluded: copies, classifier (malignant): for the same reason" in text
+    assert text.count(note) == 1
+
+
+def test_a_class_without_synthetic_images_is_explained(pages, copied):
+    told = "No synthetic images of the class benign were made, so there is"
+    path = copied / "check" / "features.csv"
+    write_text(path, re.sub("(?m)^synthetic,benign,.*\n", "", path.read_text()))
+    page = Page(render(copied)[0])
+    assert page.text.count(f"{told} nothing to compare in this class.") == 1
+    assert page.text.count(f"{told} no synthetic line.") == 1
+    panels = [squeeze(text) for text in page.inside["figcaption"]]
+    assert panels.count("benign (real only)") == len(pages["two"][1]["features"])
+    assert "malignant (real only)" not in panels
+    assert "(real only)" not in Page(pages["two"][0]).text  # there every class has a line to show
+
+
+def suspect(run, *rows):
+    write_text(run / "check" / "suspects.csv", SUSPECTS + "".join(f"{row}\n" for row in rows))
+
+
+def test_suspected_copies_are_listed_and_said_beside_the_verdict(copied):
+    assert "No single image is suspected to be a copy." in Page(render(copied)[0]).text
+    suspect(
+        copied,
+        "malignant,synthetic/malignant/000007.png,images/p4.png,p4,classifier,0.5,0.25",
+        "malignant,synthetic/malignant/000003.png,images/p1.png,p1,pixels,0,0",
+        "malignant,synthetic/malignant/000007.png,images/p4.png,p4,pixels,0.4,0.125",
+    )
+    html, record = render(copied)
+    rows = [squeeze(text) for text in Page(html).inside["tr"] if "synthetic/malignant/" in text]
+    assert rows == [
+        "synthetic/malignant/000003.pngmalignantimages/p1.pngpixels0",
+        "synthetic/malignant/000007.pngmalignantimages/p4.pngpixels, classifier0.125",
+    ]
+    assert "2 synthetic images may be copies of training images: see 'The closest pairs'." in record["cautions"]
+    assert [(row["path"][-5:], row["ratio"]) for row in record["suspects"]] == [
+        ("7.png", 0.25),
+        ("3.png", 0),
+        ("7.png", 0.125),
+    ]
+    suspect(copied, *(f"malignant,synthetic/{k}.png,images/p1.png,p1,pixels,{k},0.{k:03d}" for k in range(1, 101)))
+    text = Page(render(copied)[0]).text
+    assert "100 synthetic images, the first 20 of them" in text and "synthetic/20.png" in text
+    assert "synthetic/21.png" not in text
+
+
+@pytest.mark.parametrize(
+    ("source", "image", "shown"),
+    [
+        ("/home/anna/lung study/lesions", "/home/anna/lung study/lesions/benign/1.png", "lesions/benign/1.png"),
+        ("/home/anna/lung study/cohort.csv", "/home/anna/lung study/images/1.png", "images/1.png"),
+        ("/home/anna/lung study/cohort.csv", "/mnt/pacs of anna/Meyer 1970/1.png", "1.png"),
+        ("/home/anna/lesions.npz", "/home/anna/lesions.npz#images/17", "lesions.npz#images/17"),
+        (r"C:\Users\anna\lesions", r"C:\Users\anna\lesions\benign\1.png", r"lesions\benign\1.png"),
+        ("phantom:size=32", "phantom:size=32#17", "phantom:size=32#17"),
+        ("lesions/cohort.csv", "lesions/images/1.png", "lesions/images/1.png"),
+    ],
+)
+def test_a_report_that_is_passed_on_tells_nothing_of_the_folders_of_the_machine(copied, source, image, shown):
+    for stage in ("data", "train"):
+        done = json.loads((copied / stage / "done.json").read_text())
+        done["settings"] |= {"data": source, "read": {"masks": image, "pattern": "{class}/{patient}_*.png"}}
+        write_json(copied / stage / "done.json", done)
+    facts = json.loads((copied / "data" / "facts.json").read_text())
+    facts |= {"name": source, "near_duplicates": {"within": 1, "across": 0, "pairs": [[image, image, 0.9]]}}
+    facts["warnings"] = [f"1 pair of images, such as {image} and {image}: is it one patient?", "1/2 and/or a / b."]
+    write_json(copied / "data" / "facts.json", facts)
+    suspect(copied, f"malignant,synthetic/malignant/000007.png,{image},p4,pixels,0.5,0.25")
+    html, record = render(copied)
+    written = html + json.dumps(record, ensure_ascii=False).replace("\\\\", "\\")
+    for private in ("anna", "home", "pacs", "Meyer", "Users"):
+        assert private not in written
+    assert list(record["cohort"]["warnings"]) == [
+        f"1 pair of images, such as {shown} and {shown}: is it one patient?",
+        "1/2 and/or a / b.",
+    ]
+    assert record["stages"]["data"]["settings"]["read"] == {"masks": shown, "pattern": "{class}/{patient}_*.png"}
+    assert any(shown in row for row in Page(html).inside["tr"])
+
+
+def test_a_short_training_is_said(copied):
+    rows = (copied / "train" / "log.jsonl").read_text().splitlines()
+    write_text(copied / "train" / "log.jsonl", "\n".join(rows[:32]) + "\n")
+    html, record = render(copied)
+    (told,) = [text for text in record["cautions"] if "Training was short" in text]
+    assert "51,200 images were shown, 96,000 are usual" in told
+    assert "trained for 1,600 steps, which showed it 51,200 images in all" in Page(html).text
+
+
+def test_what_is_usual_is_the_default():
+    assert Loop().steps * Loop().batch == USUAL
+
+
+def test_a_training_that_went_on_for_too_long_is_said_of_its_class(copied):
+    path = copied / "train" / "log.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[-20:]:
+        row |= {"D.augment.malignant": 0.8, "D.sign.malignant": 0.7, "D.augment.benign": 0.8, "D.sign.benign": 0.5}
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    told = [text for text in render(copied)[1]["cautions"] if "too long" in text]
+    assert len(told) == 1 and "for the class malignant" in told[0]
 
 
 def test_a_clean_run_has_no_caution(two):

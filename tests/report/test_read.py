@@ -58,6 +58,7 @@ def test_a_begun_stage_is_said_to_have_begun(copied):
         ("check/pictures.json", "pictures"),
         ("train/pictures.json", "samples"),
         ("check/features.csv", "features"),
+        ("check/suspects.csv", "suspects"),
         ("check/findings.json", "integrity"),
         ("prove/findings.json", "utility"),
         ("prove/protocol.json", "protocol"),

@@ -57,8 +57,8 @@ def test_a_bar_is_said_in_words():
     ("name", "text", "family"),
     [
         ("original_glcm_JointEntropy", "Joint entropy", "texture, co-occurrence (GLCM)"),
-        ("wavelet-HL_firstorder_10Percentile", "10 percentile", "intensity, wavelet-HL"),
-        ("original_glcm_MCC", "MCC", "texture, co-occurrence (GLCM)"),
+        ("wavelet-HL_firstorder_10Percentile", "10th percentile", "intensity, wavelet-HL"),
+        ("original_glcm_MCC", "Maximal correlation coefficient", "texture, co-occurrence (GLCM)"),
         ("diameter", "diameter", ""),
     ],
 )

@@ -77,8 +77,12 @@ def test_identical_predictions_are_no_gain_and_no_harm():
 def test_one_arm_as_good_takes_the_gain_away_and_is_named(arm):
     two, _ = judged(predictions(better={"classical + synthetic": 0.6, arm: 0.6}))
     assert two["gain"].state == FAIL
-    spoken = {"real": "the real images alone", "classical": "classical augmentation"}.get(arm, arm)
-    assert f"with {spoken}, the best other arm" in two["gain"].note
+    spoken = {
+        "real": "the real images alone",
+        "duplicates": "repeated real images",
+        "classical": "classical augmentation",
+    }.get(arm, arm)
+    assert f"with {spoken}, the best other way of training" in two["gain"].note
 
 
 def test_harm_against_the_control_stands_whatever_the_other_arms_do():
@@ -92,7 +96,7 @@ def test_a_small_test_set_is_undecided_and_says_what_size_would_decide():
     two, found = judged(predictions((60, 31)))
     assert two["harm"].state == INCONCLUSIVE
     assert "on 31 test patients with 'class1'; about " in two["harm"].note
-    assert "to tell a difference of 0.02" in two["harm"].note
+    assert "such patients would be needed to tell a change of 0.02" in two["harm"].note
     half, need = (two["harm"].high - two["harm"].low) / 2, int(two["harm"].note.split("about ")[1].split()[0])
     assert need == pytest.approx(31 * (half / 0.02) ** 2, rel=0.06)
     assert decide([*found, NO_COPIES]).word == UNDECIDED

@@ -128,13 +128,14 @@ def read_manifest(path: Path) -> Cohort:
     except OSError as error:
         raise InputError(f"cannot read the manifest {path}: {error.strerror}") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"the manifest {path} is not a CSV table: {error}") from None
+        raise InputError(f"the manifest {path} is not a CSV table ({error}); save it as CSV in UTF-8") from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for names of rows
         raise InputError(f"the manifest {path} has lines with more values than its header; name every column")
     table.columns = table.columns.str.strip()
     if "path" not in table:
         raise InputError(
-            f"the manifest {path} has no column 'path'; its columns, split at commas, are: {', '.join(table.columns)}"
+            f"the manifest {path} has no column 'path'; its columns, split at commas, are: {', '.join(table.columns)}; "
+            "rename the column that names the files, or save the table with commas"
         )
     here = path.resolve().parent
     table["path"] = [text if text.startswith("phantom:") else str(here / text) for text in table["path"]]

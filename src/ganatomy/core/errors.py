@@ -47,5 +47,5 @@ class TrainingError(GanatomyError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word: `, did you mean 'steps'?`, or the list of what is known."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     return f"did you mean '{close[0]}'?" if close else "known are: " + ", ".join(known)

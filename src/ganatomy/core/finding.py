@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganatomy.core.errors import InputError
-from ganatomy.core.run import write_text
+from ganatomy.core.run import ANEW, write_text
 
 PASS, FAIL, INCONCLUSIVE, NOT_COMPUTED = "pass", "fail", "inconclusive", "not computed"
 STATES = (PASS, FAIL, INCONCLUSIVE, NOT_COMPUTED)
@@ -87,4 +87,4 @@ def read_findings(path: Path) -> Sequence[Finding]:
     except FileNotFoundError:
         raise InputError(f"there is no {path}; the stage that writes it has not finished") from None
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a list of findings ({error}); run the stage again with --overwrite") from None
+        raise InputError(f"{path} is not a list of findings ({error}); {ANEW} and run the stage again") from None

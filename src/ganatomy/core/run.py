@@ -31,6 +31,10 @@ STAGES = ("data", "train", "synthetic", "check", "prove")  # and the run folder 
 EVERYTHING = ("*",)
 LOCK = ".lock"
 
+# remedies, in the words of the command line and of Python
+ELSEWHERE = "give another folder with -o (in Python out=)"
+ANEW = "add --overwrite (in Python overwrite=True)"
+
 _held: dict[tuple[int, Path], int | None] = {}  # (thread, run folder) -> descriptor of its lock, None without one
 
 
@@ -56,8 +60,7 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"cannot write {path}: {error.strerror}; make it possible and give the same command again, "
-        "or give another folder with -o"
+        f"cannot write {path}: {error.strerror}; make it possible and give the same command again, or {ELSEWHERE}"
     )
 
 
@@ -143,7 +146,7 @@ def _lock(run: Path) -> int | None:
             os.close(descriptor)
             raise RunError(
                 f"{run} is in use by another ganatomy{f', process {pid}' if pid else ''}; "
-                "wait until it ends or stop it, or give another folder with -o"
+                f"wait until it ends or stop it, or {ELSEWHERE}"
             ) from None
         except OSError:
             os.close(descriptor)
@@ -213,7 +216,7 @@ def stage(
             return "old", ""
         if record is None:
             if clear == EVERYTHING and _foreign(folder):
-                raise RunError(f"{folder} holds files that ganatomy did not make; give another folder with -o")
+                raise RunError(f"{folder} holds files that ganatomy did not make; {ELSEWHERE}")
             return "old", ""
         old = _read_record(record, clear == EVERYTHING)
         _same_settings(folder, old, now)
@@ -223,6 +226,7 @@ def stage(
             version = old["version"]
             other = f"{folder} was begun by ganatomy {version} and goes on with {__version__}; the last bits may differ"
             return "half", f"note: {other}" if version != __version__ else ""
+        _own_weights(folder, old["outputs"])
         lost = lacks(folder, old["outputs"])
         return ("half", f"note: {lost}; it is made again") if lost else ("done", "")
 
@@ -271,29 +275,42 @@ def _read_record(path: Path, whole_folder: bool) -> dict[str, Any]:
         old = read_json(path)
         if isinstance(old, dict) and all(isinstance(old.get(name), kind) for name, kind in kinds.items()):
             return old
-    remedy = f"add --overwrite, or remove the folder {path.parent}," if whole_folder else "remove this file"
+    remedy = f"{ANEW}, or remove the folder {path.parent}," if whole_folder else "remove this file"
     raise RunError(f"{path} is damaged; {remedy} and give the command again")
 
 
 def _same_settings(folder: Path, old: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    _not_newer(folder, old)
+    not_newer(folder, old["format"])
     changed = difference(old.get("settings", {}), now["settings"])
     if old.get("job") != now["job"]:
-        raise RunError(
-            f"{folder} holds the result of '{old.get('job')}', not of '{now['job']}'; give another folder with -o"
-        )
+        raise RunError(f"{folder} holds the result of '{old.get('job')}', not of '{now['job']}'; {ELSEWHERE}")
     if changed:
         raise RunError(
             f"{folder} was made with other settings ({', '.join(changed[:4])}{', ...' if len(changed) > 4 else ''}); "
-            "give another folder with -o, or add --overwrite to make it anew"
+            f"{ELSEWHERE}, or {ANEW} to make it anew"
         )
 
 
-def _not_newer(folder: Path, old: Mapping[str, Any]) -> None:
-    if old.get("format", 0) > FORMAT:
+def not_newer(path: Path, written: int) -> None:
+    """RunError where a run folder or weights were written in a format of a later ganatomy."""
+    from ganatomy.core import __version__
+
+    if written > FORMAT:
         raise RunError(
-            f"{folder} was made by ganatomy {old.get('version')}, which is newer; install that version to go on"
+            f"{path} has format {written}, and this ganatomy {__version__} knows none above {FORMAT}; "
+            "update ganatomy to go on, or make it anew in another folder"
         )
+
+
+def _own_weights(folder: Path, outputs: Mapping[str, str]) -> None:
+    """RunError where weights are not those that the stage wrote: a table is edited, weights are swapped or damaged."""
+    for name, sha256 in outputs.items():
+        path = folder / name
+        if path.suffix == ".safetensors" and path.exists() and file_hash(path) != sha256:
+            raise RunError(
+                f"{path} is not the file that was written here (see {folder / 'done.json'}); put that one back, or "
+                "remove this one and give the command that trains again: it goes on from its checkpoint"
+            )
 
 
 def _clear(folder: Path, patterns: Iterable[str], keep: Path) -> None:
@@ -311,8 +328,12 @@ def finished(run: Path, name: str) -> Path:
     verb = {"data": "train", "synthetic": "generate", "": "report"}.get(name, name)
     if not run.is_dir():
         raise RunError(f"there is no run folder {run}; make one with: ganatomy augment DATA -o {run}")
+    if not any((run / part).is_dir() for part in STAGES) and any(run.iterdir()):
+        raise RunError(f"{run} is no run folder; give the one that was made with: ganatomy augment DATA -o RUN")
     if not (folder / "done.json").exists():
         words = "train synthesis DATA -o" if verb == "train" else verb
         raise RunError(f"{run} has no finished '{name}' stage; run first: ganatomy {words} {run}")
-    _not_newer(folder, _read_record(folder / "done.json", name in STAGES))
+    record = _read_record(folder / "done.json", name in STAGES)
+    not_newer(folder, record["format"])
+    _own_weights(folder, record["outputs"])
     return folder

@@ -172,6 +172,11 @@ def read_file(path: Path) -> dict[str, Any]:
     return dict(open_groups(values))
 
 
+def placeholder(name: str, hint: Any) -> str:
+    """What stands for a value in --help: the words it may be, or the name in capitals."""
+    return "|".join(map(str, typing.get_args(hint))) if typing.get_origin(hint) is typing.Literal else name.upper()
+
+
 def add_flags(parser: argparse.ArgumentParser, cls: type[Settings], positional: tuple[str, ...] = ()) -> None:
     """Give a parser one flag per field (positional ones by name), values left as the words the user wrote."""
     parser._negative_number_matcher = re.compile(r"-\.?\d[\d.,eE+-]*$")  # --window -1000,400 is a value, not a flag
@@ -182,9 +187,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Settings], positional: 
             shown = {True: "yes", False: "no"}.get(default, default) if isinstance(default, bool) else default
             text += f" (default: {','.join(map(str, shown)) if isinstance(shown, tuple) else shown})"
         text = text.replace("%", "%%")
-        metavar = (
-            "|".join(map(str, typing.get_args(hint))) if typing.get_origin(hint) is typing.Literal else name.upper()
-        )
+        metavar = placeholder(name, hint)
         if name in positional:
             parser.add_argument(name, metavar=metavar, help=text)
         elif hint is bool:

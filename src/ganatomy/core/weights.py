@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganatomy.core.errors import RunError
-from ganatomy.core.run import write_bytes
+from ganatomy.core.run import FORMAT, not_newer, write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ def save(path: Path, tensors: "Mapping[str, Tensor]", header: Mapping[str, Any])
 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     # one entry only: safetensors writes several in an order that changes
-    marks = json.dumps({**header, "sha256": _digest(plain)}, sort_keys=True)
+    marks = json.dumps({**header, "format": FORMAT, "sha256": _digest(plain)}, sort_keys=True)
     return write_bytes(path, to_bytes(plain, metadata={"ganatomy": marks}))
 
 
@@ -44,6 +44,7 @@ def load(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         with safe_open(str(path), framework="pt") as stream:
             header = json.loads((stream.metadata() or {})["ganatomy"])
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        not_newer(path, header.pop("format", 1))
         digest = _digest(tensors)
         if header.pop("sha256", digest) != digest:
             raise OSError("its numbers are not those that were saved")
@@ -52,5 +53,5 @@ def load(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         raise RunError(
             f"{path} cannot be read as weights ({error}); train again, or give the run folder that made it"
         ) from None
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise RunError(f"{path} holds no ganatomy header: weights of another program cannot be used here") from None

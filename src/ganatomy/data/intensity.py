@@ -47,7 +47,7 @@ def fit(values: np.ndarray, window: tuple[float, ...] = ()) -> Intensity:
         )
     if window:
         if len(window) != 2 or window[0] >= window[1]:
-            raise InputError(f"--window needs two values, low then high, not '{','.join(map(str, window))}'")
+            raise InputError(f"--window needs two values, low then high, not '{','.join(f'{v:g}' for v in window)}'")
         low, high = window
         if low >= most or high <= least:
             raise InputError(

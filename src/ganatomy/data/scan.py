@@ -6,6 +6,7 @@ stack, a volume or a DICOM file holds is asked of data/slices.py. Does not know 
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -125,12 +126,10 @@ def _by_class(folder: Path, found: list[Path]) -> list[dict[str, str]]:
 def _by_pattern(folder: Path, found: list[Path], pattern: str) -> list[dict[str, str]]:
     """A row for each file, with what stands in its path where --pattern has a name; InputError names a misfit."""
     parts = re.split(r"(\*\*/?|\*|\{[^{}]*\})", pattern)
-    names = [part[1:-1] for part in parts if part.startswith("{")]
-    odd = [name for name in names if not name.isidentifier() or (name in COLUMNS and name not in GIVEN)]
-    if odd or len(set(names)) < len(names) or "class" not in names:
+    if wrong := _misspelt(parts):
         raise InputError(
-            f"--pattern '{pattern}' needs {{class}}, may have {{patient}}, {{role}} and names of groups, each once, "
-            f"made of letters, digits and _{f': {{{odd[0]}}} cannot be one' if odd else ''}"
+            f"--pattern '{pattern}': {wrong}; it needs {{class}} and may have {{patient}}, {{role}}, {{unit}}, "
+            "{spacing} and groups of any name made of letters, digits and _, each once"
         )
     words = {"*": "[^/]*", "**": ".*?", "**/": "(?:.*?/)?"}
     rule = "".join(
@@ -151,6 +150,26 @@ def _by_pattern(folder: Path, found: list[Path], pattern: str) -> list[dict[str,
     return rows
 
 
+def _misspelt(parts: list[str]) -> str:
+    """What is wrong with the names in a pattern, and at which character; "" where nothing is."""
+    at, names = 1, [part[1:-1] for part in parts if part[:1] == "{" and part[-1] == "}"]
+    for part in parts:
+        name = part[1:-1]
+        if part[:1] == "{" and part[-1] == "}":
+            near = [known for known in GIVEN if known not in names and nearest(name, [known]).startswith("did you")]
+            if near:
+                return f"{part} at character {at} would be a group (did you mean {{{near[0]}}}?)"
+            if not name.isidentifier() or (name in COLUMNS and name not in GIVEN):
+                return f"{part} at character {at} cannot be a name"
+            if names.count(name) > 1:
+                return f"{part} stands there {names.count(name)} times"
+        elif brace := re.search("[{}]", part):
+            lost = "closed" if brace[0] == "{" else "opened"
+            return f"the {brace[0]} at character {at + brace.start()} is not {lost}"
+        at += len(part)
+    return "" if "class" in names else "it has no {class}"
+
+
 def _sub_folders(folder: Path) -> list[Path]:
     return sorted(item for item in folder.iterdir() if item.is_dir() and not item.name.startswith((".", "__")))
 
@@ -159,6 +178,8 @@ def _manifest(path: Path, settings: Read) -> Cohort:
     cohort = read_manifest(path)
     if not len(cohort):
         raise InputError(f"the manifest {path} lists no image")
+    for name in {*GIVEN} & {*cohort.table.columns}:  # " p1" and "p1" would be two patients, and one would leak
+        cohort.table[name] = cohort.table[name].str.strip()
     if "class" not in cohort.table:
         close = nearest("class", cohort.table.columns)
         raise InputError(
@@ -170,7 +191,15 @@ def _manifest(path: Path, settings: Read) -> Cohort:
     rows = [
         dict(zip(cohort.table.columns, row, strict=True)) for row in cohort.table.itertuples(index=False, name=None)
     ]
-    return _opened(rows, path.parent, settings, str(path))
+    found = _opened(rows, path.parent, settings, str(path))
+    nameless = [image for image, who in zip(found.column("path"), found.column("patient"), strict=True) if not who]
+    if nameless and any(found.column("patient")):
+        lines = [i for i, row in enumerate(rows) if not row.get("patient") and nameless[0].startswith(row["path"])]
+        raise InputError(
+            f"the manifest {path} names no patient in line {lines[0] + 2} ({Path(rows[lines[0]]['path']).name}), "
+            "though other lines do; fill it in, or remove the column 'patient' if each image is of another one"
+        )
+    return found
 
 
 def _npz(path: Path, settings: Read) -> Cohort:
@@ -245,6 +274,16 @@ def _texts(array: np.ndarray) -> list[str]:
     if values.dtype.kind != "f":
         return [str(value) for value in values]
     return ["" if np.isnan(value) else str(value).removesuffix(".0") for value in values]
+
+
+def left_out(folder: Path, cohort: Cohort, settings: Read) -> dict[str, int]:
+    """How many files below a folder are no image of its cohort, by suffix; hidden files and masks are not counted."""
+    listed = {file_of(path) for path in cohort.column("path")}
+    if settings.masks:
+        listed |= {slices.mask_of(path, settings.masks) for path in listed}
+    below = (path for path in folder.absolute().rglob("*") if str(path) not in listed and path.is_file())
+    shown = (path for path in below if not any(part[0] == "." for part in path.relative_to(folder.absolute()).parts))
+    return dict(sorted(Counter(path.suffix.lower() or path.name for path in shown).items()))
 
 
 def source_hash(cohort: Cohort) -> str:

@@ -85,7 +85,7 @@ def split(cohort: Cohort, settings: Split | None = None) -> Cohort:
     if len(cohort.classes) < 2:
         raise InputError(
             f"{cohort.name} holds one class only ({cohort.classes[0]}); to balance classes at least two are needed: "
-            "put each class into a sub-folder of its own"
+            "give the folder that holds a sub-folder for each class"
         )
     members: dict[str, Counter[str]] = {}
     for who, label in zip(cohort.patients, cohort.labels, strict=True):

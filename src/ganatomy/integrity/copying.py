@@ -162,7 +162,7 @@ def copying_findings(
         ("holdout patients", n, PATIENTS),
     ):
         if have < need:
-            return [finding(note=f"there are {have} {what}, this needs {need}")]
+            return [finding(note=f"there are {have} {what}, the search for copies needs {need} or more")]
     g1, g, _ = nearest(train, synthetic.values, mirror)
     h1, h, _ = nearest(train, one.values, mirror)
     count, threshold, p = tail(g, h)
@@ -170,24 +170,26 @@ def copying_findings(
     exact, exact_real = int(_equal(train, g1, g).sum()), int(_equal(train, h1, h).sum())
     share = detectable(m, n)
 
-    state, note = PASS, f"p = {p:.2g}; {share:.0%} of copies would have been found with {POWER:.0%} probability"
+    seen = f"if {share:.0%} or more of the images were copies" if share <= 1 else "not even if all images were copies"
+    state = PASS
+    note = f"no more images than expected lie near one training patient (p = {p:.2g}); {seen}, the test would have "
+    note += f"noticed with {POWER:.0%} probability"
     if exact > 0 and exact_real == 0:
-        state, note = FAIL, f"{exact} of {m} synthetic images equal a training image"
+        state, note = FAIL, f"{exact} of {m} synthetic images equal a training image when compared by {space}"
     elif p < ALPHA:
-        state, note = (
-            FAIL,
-            f"{count} of {m} synthetic images are nearer to one training patient than chance (p = {p:.2g})",
-        )
+        state, note = FAIL, f"{count} of {m} synthetic images lie nearer to one training patient than chance explains "
+        note += f"when compared by {space} (p = {p:.2g})"
     elif threshold <= 0:
-        state, note = INCONCLUSIVE, "holdout images equal training images: remove the duplicates"
+        state = INCONCLUSIVE
+        note = "holdout images equal training images, so they cannot serve as yardstick: remove these duplicates"
     elif p1 < ALPHA:
         state = INCONCLUSIVE
         note = f"nearer to training images than new patients are (p = {p1:.2g}), but no nearer to one patient than to "
         note += "the next: monotonous images do this, and patients who stand under two names; look at the closest pairs"
     elif share > SHARE:
-        least = f"{share:.0%} of" if share <= 1 else "not even all"
-        state = INCONCLUSIVE
-        note = f"the smallest share that could be found is {least} copies, above {SHARE:.0%}; {_remedy(m)}"
+        state, small = INCONCLUSIVE, f"with {m} synthetic images and {n} holdout patients of this class"
+        found = f"only if {share:.0%} or more of the images were" if share <= 1 else "not even if all images were"
+        note = f"{small}, copies would be noticed {found} copies; {_remedy(m)}"
     law = (rank(n), n + 1 - rank(n))
     bar = ("<=", float(betabinom.isf(ALPHA, m, *law)) / m)
     low, high = clopper_pearson(count, m)
@@ -198,6 +200,6 @@ def _remedy(m: int) -> str:
     """How many holdout patients would let the test find SHARE of copies among m synthetic images."""
     for n in range(10, 1001, 5):
         if detectable(m, n) <= SHARE:
-            return f"{n} holdout patients would do"
+            return f"{n} holdout patients of this class would be enough to notice {SHARE:.0%}"
     more = next((x for x in range(m, m + 1000, 5) if detectable(x, 100) <= SHARE), m + 1000)
-    return f"{more} synthetic images and 100 holdout patients would do"
+    return f"{more} synthetic images and 100 holdout patients of this class would be enough to notice {SHARE:.0%}"

@@ -21,7 +21,7 @@ CLIP = (
     10.0  # robust standard deviations beyond which a value counts as this far, so that one outlier owns no covariance
 )
 LEAST_HALF = 6  # images below which a half is no sample
-UNEVEN = "one patient owns most images, so halves by patient are no samples; more patients would do"
+UNEVEN = "one patient has most of the images, so no interval over patients can be had; more patients are needed"
 LOST = 0.05  # share of synthetic images with undefined features, above the real share, beyond which nothing may pass
 
 
@@ -174,10 +174,10 @@ def settle(
     state = judge(value, low, high, bar)
     reasons = [note, data.note]
     if state == INCONCLUSIVE:
-        reasons.insert(0, "the interval spans the bar: more holdout patients would narrow it")
+        reasons.insert(0, "the interval reaches over the bar: more holdout patients would narrow it")
     elif state == PASS and data.lost > LOST:
         state = INCONCLUSIVE
-        reasons.insert(0, "too many synthetic images are undefined for a pass")
+        reasons.insert(0, "too many synthetic images have undefined features for a pass")
     return state, "; ".join(filter(None, reasons))
 
 
@@ -189,7 +189,9 @@ def too_small(data: Prepared, images: int, patients: int) -> str:
         if len(features) < images or (what != "synthetic" and features.n_patients < patients):
             have = f"{len(features)} images" + (f" of {features.n_patients} patients" if what != "synthetic" else "")
             need = f"{images} images" + (f" of {patients} patients" if what != "synthetic" else "")
-            return f"{what} has {have}, this needs {need}" + (f"; {data.note}" if data.note else "")
+            return f"{what} has {have} of this class, this measure needs {need}" + (
+                f"; {data.note}" if data.note else ""
+            )
     return ""
 
 
@@ -215,7 +217,7 @@ def undefined_findings(label: str, train: Features, holdout: Features, synthetic
     low, high = clopper_pearson(bad, len(synthetic))
     bar = ("<=", yardstick + LOST)
     state = judge(value, low, high, bar)
-    note = f"{bad} of {len(synthetic)} synthetic and {bad_real} of {len(holdout)} holdout images"
+    note = f"{bad} of {len(synthetic)} synthetic images have some, and {bad_real} of {len(holdout)} holdout images"
     if state == INCONCLUSIVE:
         note += "; more synthetic images would decide"
     size = {"n_images": len(holdout), "n_patients": holdout.n_patients}

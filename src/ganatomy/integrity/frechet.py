@@ -61,7 +61,8 @@ def frechet_findings(
     spread = np.log(np.maximum(halves[:, 0], 1e-12) / np.maximum(halves[:, 1], 1e-12))
     low, high = value * np.exp(np.quantile(spread - np.median(spread), [0.025, 0.975]))
     means = (
-        f"means only: covariances need {COVARIANCES} images a set, the smallest has {n}; lost variance is not seen"
+        f"only the means of the features are compared, for the smallest set has {n} images: their spread takes "
+        f"{COVARIANCES} in each set, so that a lost variety would not be seen here"
         if n < COVARIANCES
         else ""
     )

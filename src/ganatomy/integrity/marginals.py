@@ -18,7 +18,7 @@ from ganatomy.integrity.features import Features, Prepared, draw, one_per_patien
 Array = NDArray[np.float64]
 
 LEVEL = 0.05  # Benjamini-Hochberg q; also the share of features that may always differ
-DIFFERENCE = 0.3  # the Kolmogorov-Smirnov distance (0.77 standard deviations of shift) that must be visible
+DIFFERENCE, SHIFT = 0.3, 0.8  # the Kolmogorov-Smirnov distance that must be visible, and its shift of a normal (0.77)
 DRAWS = 200
 
 
@@ -123,6 +123,7 @@ def marginal_findings(
     state, note = settle(value, low, high, bar, data)
     if state != FAIL and n < (need := smallest_sample()):
         state = INCONCLUSIVE
-        small = f"at {n} a side a difference of D = {DIFFERENCE} would not be seen; {need} patients each would do"
+        small = f"at {n} a side even a clear difference (D = {DIFFERENCE}, a shift of {SHIFT} standard deviations) may "
+        small += f"stay unseen; {need} patients in train and in holdout, and as many synthetic images, would be enough"
         note = "; ".join(filter(None, [small, data.note]))
     return [finding(value, low, high, float(np.median(shares)), bar, state=state, note=note)]

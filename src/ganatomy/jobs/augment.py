@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ganatomy.core.cohort import Cohort, read_manifest
+from ganatomy.core.cohort import TRAIN, Cohort, read_manifest
 from ganatomy.core.errors import GateError, RunError, SettingsError, nearest
 from ganatomy.core.finding import Finding, read_findings
 from ganatomy.core.progress import say
@@ -19,7 +19,7 @@ from ganatomy.core.settings import Settings, option
 from ganatomy.core.verdict import WORDS, Verdict, decide
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.scan import Read, read
-from ganatomy.data.split import Split
+from ganatomy.data.split import Split, split
 from ganatomy.jobs import check, generate, prove, report, train
 from ganatomy.jobs.check import Measures
 from ganatomy.tasks.synthesis import Model
@@ -109,6 +109,8 @@ def run(settings: Augment, cohort: Cohort | None = None) -> Path:
     if wrong := [word for word in settings.fail_on if word not in WORDS]:
         raise SettingsError(f"--fail-on: '{wrong[0]}' is no verdict; {nearest(wrong[0], WORDS)}")
     s, folder, again = settings, settings.out, settings.overwrite
+    if not (folder / "data" / "done.json").exists():  # what generate would refuse is refused before minutes of training
+        generate.parse_counts(s.counts, split(cohort or read(s.data, s.read), s.split).where(TRAIN).counts)
     stages: dict[str, Callable[[], Path]] = {
         "train": partial(
             train.run,

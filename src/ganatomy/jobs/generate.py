@@ -12,11 +12,12 @@ import pandas as pd
 from ganatomy.core.cohort import TRAIN, Cohort, read_manifest, write_manifest
 from ganatomy.core.errors import RunError, SettingsError, nearest
 from ganatomy.core.progress import progress, say
-from ganatomy.core.run import file_hash, finished, gone, stage, write_bytes, write_text
+from ganatomy.core.run import ANEW, file_hash, finished, gone, read_json, stage, write_bytes, write_text
 from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.read import hashed, image
 from ganatomy.data.write import npz_bytes, storage, write_png
 from ganatomy.generate import Trained, load_generator
+from ganatomy.jobs.inspect import apart
 
 SUMS = "images.sha256"
 
@@ -38,10 +39,10 @@ def run(settings: Generate) -> Path:
     weights = finished(settings.run, "train") / "generator.safetensors"
     manifest = finished(settings.run, "data") / "manifest.csv"
     target = settings.out or settings.run / "synthetic"
+    if settings.out:
+        source = read_json(manifest.with_name("done.json"))["settings"].get("data", "")
+        apart(settings.out, source)
     wanted = parse_counts(settings.counts, read_manifest(manifest).where(TRAIN).counts)
-    if not any(wanted.values()):
-        why = "the classes are balanced; give" if settings.counts == "balance" else "give"
-        raise SettingsError(f"--counts {settings.counts} asks for no image: {why} a number above 0")
 
     def work() -> list[Path]:
         return make(load_generator(weights), wanted, settings, target)
@@ -52,25 +53,36 @@ def run(settings: Generate) -> Path:
         target, "generate", record(settings), inputs, work, run=holds, overwrite=settings.overwrite, lacks=lacks
     )
     say(f"generate: {'made' if outcome.made else 'nothing to do, it is done'} ({target})")
+    if settings.out:
+        say(f"note: check and prove look at {settings.run / 'synthetic'} alone, which generate fills without -o")
     return target
 
 
 def parse_counts(words: str, learned: dict[str, int]) -> dict[str, int]:
-    """Images wanted per class. learned: images of each class in the training role."""
-    if words == "balance":
-        return {label: max(learned.values()) - count for label, count in learned.items()}
-    if words.isdecimal():
-        return dict.fromkeys(learned, int(words))
+    """Images wanted per class, at least one. learned: images of each class in the training role."""
     wanted = dict.fromkeys(learned, 0)
-    for part in words.split(","):
-        label, sign, number = part.rpartition("=")
-        if not sign:
+    if words == "balance":
+        wanted = {label: max(learned.values()) - count for label, count in learned.items()}
+    elif words.isdecimal():
+        wanted = dict.fromkeys(learned, int(words))
+    else:
+        part = unknown = ""
+        for piece in words.split(","):
+            part = f"{part},{piece}" if part else piece
+            label, _, number = part.rpartition("=")
+            if label not in learned:  # or the comma is one within the name of a class
+                unknown = unknown or label
+            elif not number.isdecimal():
+                raise SettingsError(f"--counts '{words}': '{number}' is not a number of images; write {label}=50")
+            else:
+                wanted[label], part, unknown = int(number), "", ""
+        if unknown:
+            raise SettingsError(f"--counts '{words}': there is no class '{unknown}'; {nearest(unknown, learned)}")
+        if part:
             raise SettingsError(f"--counts '{words}' is neither balance, nor a number, nor CLASS=NUMBER,...")
-        if label not in learned:
-            raise SettingsError(f"--counts '{words}': there is no class '{label}'; {nearest(label, learned)}")
-        if not number.isdecimal():
-            raise SettingsError(f"--counts '{words}': '{number}' is not a number of images; write {label}=50")
-        wanted[label] = int(number)
+    if not any(wanted.values()):
+        why = "the classes are balanced; give" if words == "balance" else "give"
+        raise SettingsError(f"--counts '{words}' asks for no image: {why} a number above 0")
     return wanted
 
 
@@ -98,9 +110,7 @@ def lacks(target: Path, outputs: Mapping[str, str]) -> str:
             continue
         lost = f"{path} {'was changed' if path.exists() else 'is gone'}"
         if file_hash(manifest) != outputs[manifest.name]:
-            raise RunError(
-                f"{lost}, and {manifest} was edited; remove its line too, or add --overwrite to make all images anew"
-            )
+            raise RunError(f"{lost}, and {manifest} was edited; remove its line too, or {ANEW} to make all images anew")
         return lost
     return ""
 

@@ -3,21 +3,24 @@
 Also the first stage of every run, RUN/data. The role test is hashed here, never learned from.
 """
 
+import math
+import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ganatomy.core.cohort import ROLES, TRAIN, Cohort, write_manifest
-from ganatomy.core.errors import InputError
+from ganatomy.core.errors import InputError, SettingsError
 from ganatomy.core.progress import progress, say
-from ganatomy.core.run import Outcome, read_json, stage, write_json
+from ganatomy.core.run import ELSEWHERE, STAGES, Outcome, read_json, stage, write_json
 from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.giveaway import giveaways
 from ganatomy.data.near import near_duplicates
 from ganatomy.data.read import file_of, hashed, pixels
-from ganatomy.data.scan import Read, read, source_hash
+from ganatomy.data.scan import Read, left_out, read, source_hash
 from ganatomy.data.split import Split, duplicates, split, summary
 
 
@@ -37,7 +40,8 @@ class Inspect(Settings):
 def run(settings: Inspect, cohort: Cohort | None = None) -> Path | None:
     """Print the facts; with `out`, also write RUN/data."""
     if settings.out is None:
-        _, facts = look(split(read(cohort or settings.data, settings.read), settings.split))
+        found = read(cohort or settings.data, settings.read)
+        _, facts = look(split(found, settings.split), _stray(settings.data, found, settings.read))
         folder = None
     else:
         folder = prepare(settings.out, settings.data, settings.read, settings.split, cohort, settings.overwrite).folder
@@ -46,8 +50,18 @@ def run(settings: Inspect, cohort: Cohort | None = None) -> Path | None:
     return folder
 
 
-def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
-    """The cohort with roles and hashes, and the facts about it. done: with roles."""
+# (images of the role train, their values (n, C, H, W)): raises InputError where nothing can be learned from them
+Suits = Callable[[Cohort, np.ndarray], object]
+
+
+def look(
+    done: Cohort, stray: dict[str, int] | None = None, suits: Suits | None = None
+) -> tuple[Cohort, dict[str, object]]:
+    """The cohort with roles and hashes, and the facts about it.
+
+    done: with roles; stray: files that were left out, by suffix; suits: asked whether there is something to learn
+    """
+    units = _mixed_units(done)
     with progress("read", len(done)) as advance:
         values = pixels(done, advance)
     if values.ndim != 4:
@@ -55,8 +69,10 @@ def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
             f"{done.name} holds volumes of {'x'.join(map(str, values.shape[2:]))}; "
             "only single slices can be used so far: save the slices you need as images"
         )
-    done = hashed(done, values)
     roles = np.array(done.column("role"))
+    if suits:
+        suits(done.where(TRAIN), values[roles == TRAIN])
+    done = hashed(done, values)
     train, twins = values[roles == TRAIN], duplicates(done)
     near = near_duplicates(values, done.patients, done.column("sha256"))
     alike = Counter("within" if roles[i] == roles[j] else "across" for i, j, _ in near)
@@ -65,16 +81,17 @@ def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
     constant = int((flat.min(1) == flat.max(1)).sum())
     paths = done.column("path")
     pairs = [[paths[i], paths[j], round(float(r), 4)] for i, j, r in sorted(near, key=lambda pair: -pair[2])[:20]]
-    spacing = done.column("spacing")[0]
+    unit, spacing = done.column("unit")[0], done.column("spacing")[0]
     facts: dict[str, object] = {
         "name": done.name,
         "images": len(done),
         "patients": len(set(done.patients)),
         "patients_known": done.patients_known,
+        "unnamed": done.column("patient").count(""),
         "classes": summary(done),
         "shape": list(values.shape[1:]),
         "dtype": values.dtype.name,
-        "unit": done.column("unit")[0],
+        "unit": unit if len({unit, *done.column("unit")}) == 1 else "",
         "spacing": [float(part) for part in spacing.split("x")] if spacing else [],
         "range": [float(train.min()), float(train.max())],
         "intensities": {role: _intensities(values[roles == role]) for role in ROLES},
@@ -83,6 +100,7 @@ def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
         "duplicates": twins,
         "near_duplicates": {"within": alike["within"], "across": alike["across"], "pairs": pairs},
         "giveaways": told,
+        "left_out": stray or {},
         "warnings": [
             *_whose(done),
             *_copies(twins, alike, pairs),
@@ -92,12 +110,15 @@ def look(done: Cohort) -> tuple[Cohort, dict[str, object]]:
                 "is learned may be that and not the disease; balance it, or leave those images out."
                 for name, share in told.items()
             ),
-            *_mixed(done),
+            *units,
+            *_mixed_spacings(done),
         ],
     }
     return done, facts
 
 
+# training with 32 images of 32 x 32 on one core (studies/recipes/speeds.csv, where 64 x 64 takes 3.5 times as long)
+SECONDS_A_STEP = 0.076
 PERCENTILES = (1, 25, 50, 75, 99)
 
 
@@ -119,6 +140,11 @@ def _values(column: list[str]) -> dict[str, int]:
 
 
 def _whose(done: Cohort) -> list[str]:
+    if any(named := done.column("patient")) and not all(named):
+        return [
+            f"{named.count('')} images name no patient, such as {done.column('path')[named.index('')]}, and count as "
+            "patients of their own: name them in a manifest, or leakage from one role into another is not excluded."
+        ]
     if not done.patients_known:
         return ["The patients are not known, so leakage of a patient from one role into another could not be excluded."]
     files = [file_of(path) for path in done.column("path")]
@@ -146,33 +172,77 @@ def _copies(twins: dict[str, int], alike: Counter[str], pairs: list[list[object]
     return out
 
 
-def _mixed(done: Cohort) -> list[str]:
-    """Units that differ, and pixel sizes that differ by more than a tenth."""
-    out = []
-    units, sizes = Counter(done.column("unit")), Counter(done.column("spacing"))
-    if len(units) > 1:
-        shown = ", ".join(f"{unit or 'none'} ({n})" for unit, n in units.most_common(5))
-        out.append(f"The units differ: {shown}; one grey value then means several things.")
-    if "" in sizes and len(sizes) > 1:
-        out.append(f"{sizes['']} images do not say how large a pixel is, the others do.")
-    known = np.array([[float(part) for part in size.split("x")[-2:]] for size in sizes if size])
-    if known.size and (known.max(0) > 1.1 * known.min(0)).any():
+def _mixed_units(done: Cohort) -> list[str]:
+    """A note where some images name no unit; InputError where they name several."""
+    units, paths = done.column("unit"), done.column("path")
+    shown = "; ".join(
+        f"{unit or 'none'} ({n} images, such as {paths[units.index(unit)]})" for unit, n in Counter(units).most_common()
+    )
+    if len({*units} - {""}) > 1:
+        raise InputError(
+            f"{done.name} mixes units: {shown}; one grey value would mean several things: keep the images of one unit"
+        )
+    return [f"The units differ: {shown}; if it is one unit, say so for all."] if "" in units and any(units) else []
+
+
+def _mixed_spacings(done: Cohort) -> list[str]:
+    """Pixel sizes that are missing, or differ by more than a tenth."""
+    out, sizes, paths = [], done.column("spacing"), done.column("path")
+    if "" in sizes and any(sizes):
         out.append(
-            f"Pixels are from {known.min():g} to {known.max():g} mm: sizes in the images do not compare, and radiomics "
-            "depends on them; resample to one spacing."
+            f"{sizes.count('')} images do not say how large a pixel is, such as {paths[sizes.index('')]}; others do."
+        )
+    known = {size: [float(part) for part in size.split("x")[-2:]] for size in sizes if size}
+    table = np.array(list(known.values()))
+    if known and (table.max(0) > 1.1 * table.min(0)).any():
+        least, most = min(known, key=lambda size: min(known[size])), max(known, key=lambda size: max(known[size]))
+        out.append(
+            f"Pixels are from {table.min():g} to {table.max():g} mm, such as {paths[sizes.index(least)]} and "
+            f"{paths[sizes.index(most)]}: sizes in the images do not compare, and radiomics depends on them; resample "
+            "to one spacing."
         )
     return out
 
 
+def _stray(data: str, found: Cohort, how: Read) -> dict[str, int]:
+    folder = Path(data or found.name)
+    return left_out(folder, found, how) if folder.is_dir() else {}
+
+
+def apart(out: Path, data: str) -> None:
+    """SettingsError where results would be written among the images, or the images lie where results belong."""
+    source, target = Path(data).resolve(), out.resolve()
+    if not data or not source.is_dir():
+        return
+    free = os.path.normpath(Path(data, "..", f"{source.name}-run"))
+    if target.is_relative_to(source):
+        where = "is the folder of the images itself" if target == source else f"lies inside the images' folder {data}"
+        raise SettingsError(f"{out} {where}, where results would be taken for images; {ELSEWHERE}, for example {free}")
+    if any(source.is_relative_to(target / name) for name in STAGES):
+        raise SettingsError(
+            f"the images' folder {data} lies inside {out}, where results belong; {ELSEWHERE}, for example {free}"
+        )
+
+
 def prepare(
-    folder: Path, data: str, how: Read, shares: Split, cohort: Cohort | None = None, overwrite: bool = False
+    folder: Path,
+    data: str,
+    how: Read,
+    shares: Split,
+    cohort: Cohort | None = None,
+    overwrite: bool = False,
+    suits: Suits | None = None,
 ) -> Outcome:
-    """The stage RUN/data: manifest.csv with a role for every image, and facts.json."""
+    """The stage RUN/data: manifest.csv with a role for every image, and facts.json.
+
+    suits: raises InputError where the images are not what the next stage needs; then nothing is written
+    """
+    apart(folder, data or (cohort.name if cohort else ""))
     found = read(cohort or data, how)
     roles, target = split(found, shares), folder / "data"
 
     def work() -> list[Path]:
-        done, facts = look(roles)
+        done, facts = look(roles, _stray(data, found, how), suits)
         return [write_manifest(done, target / "manifest.csv"), write_json(target / "facts.json", facts)]
 
     named = data or found.name
@@ -195,12 +265,21 @@ def describe(facts: dict[str, object]) -> str:
     span = facts["range"]
     assert isinstance(shape, list) and isinstance(spacing, list) and isinstance(span, list)
     most = max(sum(images for images, _ in roles.values()) for roles in classes.values())
-    whose = f"{facts['patients']} {'' if facts['patients_known'] else 'unknown '}patients"
+    unnamed = facts.get("unnamed", 0 if facts["patients_known"] else facts["images"])
+    whose = f"{facts['patients']} {'unknown ' if unnamed == facts['images'] else ''}patients"
+    whose += f" ({unnamed} images name none)" if 0 < unnamed < facts["images"] else ""  # type: ignore[operator]
     form = f"{'x'.join(map(str, shape[1:]))} pixels, {shape[0]} channel(s), {facts['dtype']}"
+    stray = facts.get("left_out", {})
+    assert isinstance(stray, dict)
     lines = [
         f"{facts['name']}: {facts['images']} images of {whose}",
-        f"  {form}, {span[0]:g} to {span[1]:g} {facts['unit']}".rstrip()
-        + (f", {'x'.join(f'{v:g}' for v in spacing)} mm" if spacing else ""),
+        f"  {form}, values {span[0]:g} to {span[1]:g} in the role train ({facts['unit'] or 'no unit'})"
+        + (f", {'x'.join(f'{v:g}' for v in spacing)} mm a pixel" if spacing else ""),
+        *(
+            [f"  left out, no images of a class: {', '.join(f'{n} {kind}' for kind, n in stray.items())}"]
+            if stray
+            else []
+        ),
         "",
         f"  {'images (patients)':<24}" + "".join(f"{role:>14}" for role in ROLES) + f"{'to balance':>14}",
     ]
@@ -214,10 +293,24 @@ def describe(facts: dict[str, object]) -> str:
     if made:
         each = ", ".join(f"{n} {label}" for label, n in made.items())
         lines.append(f"  augment will make {sum(made.values())} images to balance the role train: {each}")
-    lines += _tables(facts)
+    lines += [*_plan(classes, shape), *_tables(facts)]
     warnings = facts["warnings"]
     assert isinstance(warnings, list)
     return "\n".join([*lines, *(f"  note: {text}" for text in warnings)])
+
+
+def _plan(classes: dict[str, dict[str, list[int]]], shape: list[int]) -> list[str]:
+    """What training will do by default: steps, how often each image is seen, and about how long it takes."""
+    from ganatomy.train import Loop
+
+    loop = Loop()
+    seen = loop.steps * loop.batch / len(classes)
+    often = ", ".join(f"of {label} {seen / roles[TRAIN][0]:,.0f} times" for label, roles in classes.items())
+    minutes = loop.steps * SECONDS_A_STEP * (math.prod(shape[1:]) / 1024) ** 0.9 * loop.batch / 32 / 60
+    return [
+        f"  the plan: {loop.steps:,} steps of {loop.batch} images, {seen:,.0f} of each class: each image {often}",
+        f"  training takes about {max(1, minutes):.0f} minutes on one CPU core (an estimate); --steps changes it",
+    ]
 
 
 def _tables(facts: dict[str, object]) -> list[str]:

@@ -24,7 +24,7 @@ from ganatomy.data.split import Split
 from ganatomy.generate import sample, save_generator
 from ganatomy.jobs import inspect
 from ganatomy.tasks.synthesis import Model, Synthesis
-from ganatomy.train import Loop, train
+from ganatomy.train import Loop, place, train
 
 COLUMNS = 10  # images per class in the sample grid
 
@@ -49,9 +49,14 @@ class Train(Settings):
 
 def run(settings: Train, cohort: Cohort | None = None) -> Path:
     """RUN/data and RUN/train; goes on from the last checkpoint of a stopped run."""
+
+    def suits(learned: Cohort, values: np.ndarray) -> None:
+        place(settings.loop)
+        trainable(learned, values, settings)
+
     # a changed run of the data stage is a changed input of this one
     data = inspect.prepare(
-        settings.out, settings.data, settings.read, settings.split, cohort, settings.overwrite
+        settings.out, settings.data, settings.read, settings.split, cohort, settings.overwrite, suits
     ).folder
     manifest, target = data / "manifest.csv", settings.out / "train"
     decides = {key: value for key, value in record(settings).items() if key not in ("data", "read", "split")}
@@ -66,17 +71,23 @@ def run(settings: Train, cohort: Cohort | None = None) -> Path:
     return target
 
 
+def trainable(learned: Cohort, values: np.ndarray, settings: Train) -> None:
+    """InputError where images (n, C, H, W) cannot be learned from with these settings."""
+    space: tuple[int, ...] = values.shape[2:]
+    if min(space) < 8:
+        raise SettingsError(
+            f"{learned.name}: images of {'x'.join(map(str, space))} pixels are too small; 8 is the least"
+        )
+    if settings.symmetry.turn and space[-1] != space[-2]:
+        raise SettingsError(f"--turn needs square images, not {space[-2]}x{space[-1]}; leave it out")
+    fit(values, settings.window)
+
+
 def learn(cohort: Cohort, settings: Train, target: Path) -> list[Path]:
     """Train on the role train of a split cohort and leave weights, log and samples in `target`."""
     learned = cohort.where(TRAIN)
     values = pixels(learned)
-    space: tuple[int, ...] = values.shape[2:]
-    if min(space) < 8:
-        raise SettingsError(
-            f"{cohort.name}: images of {'x'.join(map(str, space))} pixels are too small; 8 is the least"
-        )
-    if settings.symmetry.turn and space[-1] != space[-2]:
-        raise SettingsError(f"--turn needs square images, not {space[-2]}x{space[-1]}; leave it out")
+    trainable(learned, values, settings)
     labels = [label for label in learned.classes for _ in range(COLUMNS)]
     seeds = list(range(COLUMNS)) * len(learned.classes)
 
@@ -87,7 +98,8 @@ def learn(cohort: Cohort, settings: Train, target: Path) -> list[Path]:
         )
 
     net, header = train_generator(values, learned.codes, learned.classes, settings, target, draw, "train")
-    header |= {"unit": learned.column("unit")[0], "spacing": learned.column("spacing")[0]}
+    units = learned.column("unit")
+    header |= {"unit": units[0] if len({*units}) == 1 else "", "spacing": learned.column("spacing")[0]}
     rows = ", ".join(learned.classes)
     caption = f"Generated images after the last step, seeds 0 to {COLUMNS - 1}, a row per class: {rows}."
     return [

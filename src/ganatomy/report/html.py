@@ -41,6 +41,9 @@ PANELS = 24  # distributions drawn, about; more classes means fewer features
 NONE: charts.Triple = (None, None, None)
 OPEN = "not excluded: "  # how a limit of the verdict begins that could not be settled
 NOT_SHOWN = "not shown"  # for a gain that the trial did not show: nothing went wrong
+USUAL = 96_000  # images shown in a training of default length: 3,000 steps of 32
+LAST = 5  # lines of the log, 250 steps, that say how a training ended
+LISTED = 20  # suspected copies on the page
 DESCRIBED = "described"  # shown for a value that has no bar: nothing was judged
 
 View = dict[str, Any]
@@ -74,6 +77,9 @@ def page(run: Run) -> str:
         limits=_limits(run, verdict),
         cautions=cautions(run),
         gates=_gates(run),
+        unmade=_unmade(run),
+        suspects=_suspects(run),
+        training=training(run),
         roles=roles_of(run.facts.value) if run.facts.value else [],
         grids=[_picture(p) for p in run.pictures.value or () if not p.pairs],
         pairs=[_picture(p) for p in run.pictures.value or () if p.pairs],
@@ -101,6 +107,7 @@ def record(run: Run) -> View:
         "scores": _rows(run.scores),
         "differences": _rows(run.differences),
         "features": _chosen(run),
+        "suspects": _rows(run.suspects),
         "gaps": {name: part.gap for name, part in sorted(vars(run).items()) if isinstance(part, Part) and part.gap},
         "stages": {name: {**asdict(stage), "done": stage.done} for name, stage in run.stages.items()},
     }
@@ -117,7 +124,38 @@ def cautions(run: Run) -> list[str]:
     if facts and facts.duplicates_across:
         found = words.count(facts.duplicates_across, "image")
         out.append(f"{found} lay in more than one role as an exact duplicate.")
+    if suspected := _suspected(run):
+        found = words.count(suspected, "synthetic image")
+        what = "a copy of a training image" if suspected == 1 else "copies of training images"
+        out.append(f"{found} may be {what}: see 'The closest pairs'.")
+    out += training(run)[1:]
     return out + [f"{sentence}." for sentence in run.altered]
+
+
+def training(run: Run) -> list[str]:
+    """How long the generator was trained, in a sentence; then one for each thing that a reader must know of it."""
+    log, train = run.log.value, run.stages["train"]
+    if log is None or not train.done or "images" not in log:
+        return []
+    settings = words.flat(train.settings)
+    steps, images = int(log["step"].iloc[-1]), int(log["images"].iloc[-1])
+    out = [f"The generator was trained for {words.count(steps, 'step')}, which showed it {images:,} images in all."]
+    if images < USUAL:
+        out.append(
+            f"Training was short: {images:,} images were shown, {USUAL:,} are usual. A longer one may make better "
+            "images."
+        )
+    last = log.tail(LAST).mean()
+    highest, sure = (float(settings.get(name) or given) for name, given in (("most_chance", 0.8), ("overfit", 0.6)))
+    for label in sorted(_kind(name)[1] for name in log.columns if "." in name and _kind(name)[0] == "augment"):
+        chance, sign = (last.get(f"D.{kind}.{label}", math.nan) for kind in ("augment", "sign"))
+        if chance >= 0.99 * highest and sign > sure:
+            out.append(
+                f"Training went on for too long for the class {label}, or its images are too few: the network that "
+                "tells real from synthetic images came to know the training images by heart. Copies of them become "
+                "likelier; fewer steps or more real images help."
+            )
+    return out
 
 
 def _halves(verdict: Verdict) -> tuple[str, str]:
@@ -129,10 +167,36 @@ def _halves(verdict: Verdict) -> tuple[str, str]:
 def _limits(run: Run, verdict: Verdict) -> list[View]:
     """The limits, each with the finding behind it: one that failed, or a question of copying left open."""
     known = {f"{f.name} ({f.subject})" if f.subject else f.name: f for f in run.findings if f.state != PASS}
-    return [
-        {"name": name, "finding": known.get(name.removeprefix(OPEN)), "open": name.startswith(OPEN)}
-        for name in verdict.limits
-    ]
+    out: list[View] = []
+    for name in verdict.limits:
+        finding, is_open = known.get(name.removeprefix(OPEN)), name.startswith(OPEN)
+        again = bool(out and finding and is_open and out[-1]["finding"] and out[-1]["finding"].note == finding.note)
+        out.append({"name": name, "finding": finding, "open": is_open, "again": again})
+    return out
+
+
+def _unmade(run: Run) -> list[str]:
+    """Classes of which no synthetic image was made."""
+    facts, made = run.facts.value, run.made.value
+    return [] if facts is None or made is None else [label for label in facts.classes if not made.get(label)]
+
+
+def _suspected(run: Run) -> int:
+    return 0 if run.suspects.value is None else int(run.suspects.value["path"].nunique())
+
+
+def _suspects(run: Run) -> View:
+    """The first suspected copies, each image once, and how many there are."""
+    table = run.suspects.value
+    if table is None:
+        return {"rows": [], "count": 0}
+    rows: dict[str, View] = {}
+    for row in _plain(table.sort_values("ratio", kind="stable")):
+        if row["path"] in rows:
+            rows[row["path"]]["by"] += f", {row['compared_by']}"
+        else:
+            rows[row["path"]] = {**row, "by": row["compared_by"]}
+    return {"rows": list(rows.values())[:LISTED], "count": len(rows)}
 
 
 def _shown(finding: Finding) -> str:
@@ -205,8 +269,10 @@ def _features(run: Run) -> list[View]:
         panels = []
         for label in sorted(set(table["class"])):
             rows = table[table["class"] == label]
-            panels.append((label, charts.distribution(rows, name, low, high, f"{text}, {label}")))
-        out.append({"name": name, "words": text, "family": family, "panels": panels})
+            made = bool((rows["set"] == "synthetic").any())
+            panels.append((label, charts.distribution(rows, name, low, high, f"{text}, {label}"), made))
+        unit = run.facts.value.unit if run.facts.value and words.has_unit(name) else ""
+        out.append({"name": name, "words": text, "family": ", ".join(filter(None, (family, unit))), "panels": panels})
     return out
 
 

@@ -6,10 +6,11 @@ recorded. Never raises for a missing or damaged file, only where there is no run
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -28,6 +29,7 @@ MADE_BY = {
     "prove": "ganatomy prove RUN",
 }  # the command that makes a stage, in the order of the chain
 
+SUSPECTS = ("class", "path", "nearest", "compared_by", "ratio")  # the columns of check/suspects.csv that are shown
 SETS = ("train", "holdout", "synthetic")  # the values of the column `set` in check/features.csv
 IDENTITY = ("set", "class", "patient", "path")  # its columns that are no features
 
@@ -96,7 +98,7 @@ class Picture:
     def pairs(self) -> bool:
         """Whether it shows synthetic images beside their nearest real ones, not a grid of either."""
         words = f"{self.file} {self.title}".lower()
-        return any(word in words for word in ("pair", "closest", "nearest"))
+        return any(word in words for word in ("pair", "closest", "nearest", "suspect"))
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Run:
     pictures: Part[Sequence[Picture]]  # of check
     samples: Part[Sequence[Picture]]  # of train
     features: Part[pd.DataFrame]  # columns IDENTITY as text, then numbers
+    suspects: Part[pd.DataFrame]  # SUSPECTS; no row where nothing stands out as a copy
     integrity: Part[Sequence[Finding]]
     utility: Part[Sequence[Finding]]
     protocol: Part[Protocol]
@@ -147,17 +150,20 @@ def read_run(run: Path) -> Run:
     if not run.is_dir():
         raise RunError(f"there is no run folder {run}; make one with: ganatomy augment DATA -o {run}")
     stages = {name: _stage(run / name, name) for name in MADE_BY}
+    short = Short(str(stages["data"].settings.get("data", "")))
+    stages = {name: replace(stage, settings=short.all(stage.settings)) for name, stage in stages.items()}
 
     def part(file: str, parse: Callable[[Path], T]) -> Part[T]:
         return _part(run, stages[file.split("/", maxsplit=1)[0]], file, parse)
 
     return Run(
         stages=stages,
-        facts=part("data/facts.json", _facts),
+        facts=part("data/facts.json", lambda path: _facts(path, short)),
         made=part("synthetic/manifest.csv", _made),
         pictures=part("check/pictures.json", _pictures),
         samples=part("train/pictures.json", _pictures),
         features=part("check/features.csv", _features),
+        suspects=part("check/suspects.csv", lambda path: _suspects(path, short)),
         integrity=part("check/findings.json", _findings),
         utility=part("prove/findings.json", _findings),
         protocol=part("prove/protocol.json", _protocol),
@@ -168,6 +174,50 @@ def read_run(run: Path) -> Run:
         log=part("train/log.jsonl", _log),
         altered=tuple(sentence for stage in stages.values() for sentence in _altered(run, stage)),
     )
+
+
+class Short:
+    """Takes from a text what it tells of the machine: a report is passed on, the folders' names are not.
+
+    A path within the folder that holds the cohort's source begins there; of any other absolute path the name is left.
+    """
+
+    def __init__(self, source: str) -> None:
+        parent = str(_pure(source).parent) if _absolute(source) else ""
+        self.inside = re.compile(re.escape(parent) + r"[/\\]") if len(parent) > 3 else None
+
+    def path(self, text: str) -> str:
+        """A text that is a path, or is none at all."""
+        text = self.inside.sub("", text) if self.inside else text
+        file, sign, member = text.partition("#")
+        return _pure(file).name + sign + member if _absolute(file) else text
+
+    def sentence(self, text: str) -> str:
+        """A text that may hold paths."""
+        text = self.inside.sub("", text) if self.inside else text
+        return ELSEWHERE.sub("", text)
+
+    def all(self, value: Any) -> Any:
+        """Nested settings, of which some are paths."""
+        if isinstance(value, Mapping):
+            return {key: self.all(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.all(item) for item in value]
+        return self.path(value) if isinstance(value, str) else value
+
+
+# an absolute path up to its last name, as it stands in a sentence
+ELSEWHERE = re.compile(r"(?<![\w.~#:/\\)-])(?:/|[A-Za-z]:[/\\]|\\\\)(?:[^\s/\\'\"<>|]+[/\\])+(?=[^\s/\\])")
+
+
+def _pure(path: str) -> PurePosixPath | PureWindowsPath:
+    """A path of either kind of machine: a run may have been made on the other."""
+    windows = PureWindowsPath(path)
+    return windows if windows.drive else PurePosixPath(path)
+
+
+def _absolute(path: str) -> bool:
+    return _pure(path).is_absolute()
 
 
 def _stage(folder: Path, name: str) -> Stage:
@@ -219,15 +269,19 @@ def _altered(run: Path, stage: Stage) -> list[str]:
             name == "manifest.csv" if stage.name == "synthetic" else path.suffix in (".json", ".jsonl", ".csv", ".png")
         )
         if read and path.is_file() and file_hash(path) != sha256:
-            out.append(f"{stage.name}/{name} was changed after the stage '{stage.name}' had finished")
+            out.append(f"The file {stage.name}/{name} was changed after the stage '{stage.name}' had finished")
     return out
 
 
-def _facts(path: Path) -> Facts:
+def _facts(path: Path, short: Short) -> Facts:
     raw = read_json(path)
     duplicates = raw.get("duplicates") or {}
+    warnings = [str(text) for text in raw.get("warnings") or ()]
+    for pair in (raw.get("near_duplicates") or {}).get("pairs") or ():
+        for image in pair[:2]:  # whole, for a folder's name may hold spaces
+            warnings = [text.replace(str(image), short.path(str(image))) for text in warnings]
     return Facts(
-        name=str(raw.get("name", "")),
+        name=short.path(str(raw.get("name", ""))),
         images=int(raw["images"]),
         patients=int(raw["patients"]),
         patients_known=bool(raw["patients_known"]),
@@ -243,7 +297,7 @@ def _facts(path: Path) -> Facts:
         groups=tuple(str(name) for name in raw.get("groups") or ()),
         duplicates_within=int(duplicates.get("within", 0)),
         duplicates_across=int(duplicates.get("across", 0)),
-        warnings=tuple(str(text) for text in raw.get("warnings") or ()),
+        warnings=tuple(short.sentence(text) for text in warnings),
     )
 
 
@@ -293,6 +347,14 @@ def _features(path: Path) -> pd.DataFrame:
         raise ValueError("no column 'set' or 'class'")
     numbers = [name for name in table.columns if name not in IDENTITY]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    return table
+
+
+def _suspects(path: Path, short: Short) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)[[*SUSPECTS]]
+    table["ratio"] = pd.to_numeric(table["ratio"])
+    for name in ("path", "nearest"):
+        table[name] = table[name].map(short.path)
     return table
 
 

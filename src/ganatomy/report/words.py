@@ -43,9 +43,12 @@ GLOSSARY = {
     "AUC": "Area under the ROC curve: the chance that the classifier ranks a random case of a class above a "
     "random case without it. 0.5 is a coin toss, 1 is perfect.",
     "Bar": "The limit a value had to keep, fixed before it was measured.",
+    "CNN": "A small network that reads the images themselves. The other classifier of the trial, “logistic”, reads "
+    "measured features.",
     "Control": "The arm the others are compared with: the best use of the real images alone, as agreed on beforehand.",
     "Coverage": "The share of real images that have a synthetic image close to them. Low coverage means that "
     "kinds of lesions or patients are missing from the synthetic set.",
+    "Discriminator": "The network that tells real from synthetic images while the generator learns to mislead it.",
     "Feature": "A number measured on an image, such as its mean intensity or a description of its texture (radiomics).",
     "Fréchet distance": "How far apart two clouds of feature values lie, in position and spread together. "
     "0 means alike; what counts as small depends on the number of images, hence the yardstick.",
@@ -54,6 +57,10 @@ GLOSSARY = {
     "Inconclusive": "The interval reaches over the bar: the data are too few to say pass or fail.",
     "Interval": "A range built so that it holds the true value in about 95 of 100 repetitions of the "
     "whole study. It is found by drawing patients, not images, again and again.",
+    "Pixels, radiomics, classifier": "What two images are compared by: small copies of the images; measured features; "
+    "what a network sees that was trained to tell the real classes apart.",
+    "Suspected copy": "A synthetic image that lies much nearer to one training patient than to all others, as images "
+    "of new patients do not. Look at it before the images are used.",
     "Test": "Real images of further patients, opened once, in the trial alone.",
     "Yardstick": "The same measurement between real and real images, with as many images. A synthetic set "
     "can hardly come closer to the real one than the real one comes to itself.",
@@ -69,6 +76,33 @@ FAMILIES = {
     "shape": "shape",
     "shape2D": "shape",
 }  # pyradiomics' feature classes
+
+SPELT = {
+    "10Percentile": "10th percentile",
+    "90Percentile": "90th percentile",
+    "Id": "Inverse difference",
+    "Idm": "Inverse difference moment",
+    "Idn": "Inverse difference, normalised",
+    "Idmn": "Inverse difference moment, normalised",
+    "Imc1": "Information measure of correlation 1",
+    "Imc2": "Information measure of correlation 2",
+    "MCC": "Maximal correlation coefficient",
+}  # features whose names are abbreviations
+
+IN_UNITS = (
+    "10Percentile",
+    "90Percentile",
+    "InterquartileRange",
+    "Maximum",
+    "Mean",
+    "MeanAbsoluteDeviation",
+    "Median",
+    "Minimum",
+    "Range",
+    "RobustMeanAbsoluteDeviation",
+    "RootMeanSquared",
+    "StandardDeviation",
+)  # first-order features that have the images' unit
 
 TERMS = {"auc": "AUC", "cnn": "CNN", "r1": "R1", "r2": "R2", "non_saturating": "non-saturating"}
 
@@ -161,8 +195,14 @@ def feature(name: str) -> tuple[str, str]:
         return name, ""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", " ".join(parts[2:]))
     words = " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words.split())
+    words = SPELT.get("_".join(parts[2:]), words)
     family = FAMILIES.get(parts[1], parts[1])
     return words[:1].upper() + words[1:], family if parts[0] == "original" else f"{family}, {parts[0]}"
+
+
+def has_unit(name: str) -> bool:
+    """Whether a feature is measured in the images' unit, such as HU."""
+    return name.startswith("original_firstorder_") and name.rpartition("_")[2] in IN_UNITS
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:

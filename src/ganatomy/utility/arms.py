@@ -25,14 +25,14 @@ NEIGHBOURS = 5  # of SMOTE, as its authors chose (Chawla 2002); fewer where a cl
 
 DEFINITIONS = {
     "real": "The real training images as they are.",
-    "class weights": "The real training images, each weighted by n / (K n_c): classes weigh the same.",
-    "duplicates": "The real training images, drawn again until each class has the count it has with the "
-    "synthetic images.",
-    "SMOTE": "The real training images and SMOTE interpolations up to the same counts: between pixels for "
-    "the classifier of images, between standardised features for the classifier of features.",
-    "classical": "The images of the arm 'duplicates', with random classical augmentation whenever shown.",
-    "classical + synthetic": "The real and the synthetic images, with the augmentation of 'classical'.",
-    "synthetic": "The real and the synthetic images, without augmentation.",
+    "class weights": "The real training images, weighted so that every class counts the same: n / (K n_c).",
+    "duplicates": "The real training images, repeated until each class is as large as it is with the synthetic images.",
+    "SMOTE": "The real training images and mixtures of two like ones (SMOTE) up to the same counts: of their pixels "
+    "for the classifier of images, of their standardised features for the classifier of features.",
+    "classical": "The images of the arm 'duplicates', changed at random whenever shown: moved, and mirrored or "
+    "turned where the settings allow it (classical augmentation).",
+    "classical + synthetic": "The real and the synthetic images, changed at random as in 'classical'.",
+    "synthetic": "The real and the synthetic images as they are.",
 }
 
 # The arms of each classifier. Classical augmentation changes pixels as they are shown, so a table of features

@@ -34,7 +34,7 @@ FEWEST = 10  # test patients of a class below which no bootstrap interval is tru
 SPOKEN = {  # the arms without synthetic images, as a sentence names them
     "real": "the real images alone",
     "class weights": "class weights",
-    "duplicates": "duplicates",
+    "duplicates": "repeated real images",
     "SMOTE": "SMOTE",
     "classical": "classical augmentation",
 }
@@ -161,7 +161,7 @@ def findings(
                 *row[3:],
                 yardstick=real.get((row.classifier, row.metric)),
                 state=PASS,
-                note="described, not judged; the yardstick is the arm 'real'",
+                note="described, not judged; the yardstick is the score of the real images alone",
             )
         )
     return [replace(f, n_images=len(first), n_patients=first["patient"].nunique()) for f in out]
@@ -172,7 +172,9 @@ def _gain(gaps: Sequence[Gap], reached: Mapping[str, float], patients: Mapping[s
         return Finding("utility", "gain", state=NOT_COMPUTED, note=_missing(patients))
     worst = min(gaps, key=lambda gap: gap.low)
     best = worst.value == min(gap.value for gap in gaps)
-    note = _told(worst, reached, "the best other arm" if best else "the comparison least in their favour")
+    note = _told(
+        worst, reached, "the best other way of training" if best else "of all comparisons the least in their favour"
+    )
     state = PASS if worst.low > 0 else FAIL
     if min(patients.values()) < FEWEST:
         state, note = INCONCLUSIVE, _too_few(patients)
@@ -189,7 +191,7 @@ def _harm(
     gap = next((gap for gap in gaps if gap.against == control), None)
     if gap is None:
         return Finding("utility", "harm", state=NOT_COMPUTED, note=_missing(patients))
-    note = _told(gap, reached, "the control, the same but for duplicates in their place")
+    note = _told(gap, reached, "the control, which repeats real images in their place")
     if min(patients.values()) < FEWEST:
         state, note = INCONCLUSIVE, _too_few(patients)
     elif gap.high < 0:
@@ -220,8 +222,9 @@ def _too_wide(gap: Gap, patients: Mapping[str, int], margin: float) -> str:
     rarest = min(patients, key=lambda name: patients[name])
     need = float(f"{patients[rarest] * (half / tell) ** 2:.2g}")
     return (
-        f"the interval of {gap.low:+.3f} to {gap.high:+.3f} is too wide on {patients[rarest]} test patients "
-        f"with '{rarest}'; about {need:.0f} would be needed to tell a difference of {tell:g}"
+        f"with the synthetic images the {METRICS[gap.metric]} changes by {gap.low:+.3f} to {gap.high:+.3f}, too wide a "
+        f"range on {patients[rarest]} test patients with '{rarest}'; about {need:.0f} such patients would be needed to "
+        f"tell a change of {tell:g}"
     )
 
 
@@ -229,7 +232,7 @@ def _too_few(patients: Mapping[str, int]) -> str:
     rarest = min(patients, key=lambda name: patients[name])
     return (
         f"{patients[rarest]} test patient{'s' if patients[rarest] > 1 else ''} with '{rarest}' cannot carry "
-        f"an interval; {FEWEST} are the least, and a small difference needs many more"
+        f"an interval; {FEWEST} such patients are the least, and a small difference needs many more"
     )
 
 
