@@ -297,6 +297,8 @@ def _resegmented(one: Found, image: Float, settings: RadiomicsSettings) -> Found
 
 def _too_small(one: Found, settings: RadiomicsSettings) -> str:
     """Why a region is not measured at all, or ""."""
+    if one.inside is one.shape and max(settings.minimum_size, settings.minimum_dimensions) <= 1:
+        return ""  # no mask is empty that was not resegmented
     voxels = int(np.count_nonzero(one.inside))
     if voxels == 0:
         return "no voxel of the region lies in the range it was resegmented to"
@@ -328,11 +330,12 @@ def _grouped(
     peaks = any(part.family == "local" for part in plan)
     margin = [math.ceil(local.RADIUS / side) if peaks else 0 for side in spacing]
     sizes: dict[tuple[int, ...], tuple[list[int], list[Box]]] = {}
+    known: dict[int, Box] = {}  # many images share one mask
     for i in members:
-        one = found[i]
-        box = tuple(slice(0, side) for side in one.shape.shape)
-        if not (one.label == 1 and one.shape.all()):
-            box = _widened(prepare.box(one.shape), one.shape.shape, margin)
+        mask = found[i].shape
+        if id(mask) not in known:
+            known[id(mask)] = _widened(prepare.box(mask), mask.shape, margin)
+        box = known[id(mask)]
         same, boxes = sizes.setdefault(tuple(side.stop - side.start for side in box), ([], []))
         same.append(i)
         boxes.append(box)

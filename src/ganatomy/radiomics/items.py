@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ganatomy.core.errors import InputError
 from ganatomy.core.image import Image
 
-CHUNK = 2**19  # voxels that are measured in one go: small enough for the processor's cache, large for the interpreter
+CHUNK = 2**18  # voxels that are measured in one go: small enough for the processor's cache, large for the interpreter
 
 Labels = NDArray[np.integer[Any] | np.bool_]
 
