@@ -154,9 +154,10 @@ def _run(words: Sequence[str]) -> int:
     settings = from_flat(cls(), {**preset, **given})
     module.run(settings)
     out = getattr(settings, "out", None)
-    if job.then and not (job.verb == "generate" and out):  # images elsewhere are not what check looks at
+    then = getattr(settings, "then", job.then)
+    if then and not (job.verb == "generate" and out):  # images elsewhere are not what check looks at
         # how the data are read must be said again, or every image might count as a patient of its own
         data = [words[i] for i in range(1, len(words)) if not {*words[i - 1 : i + 1]} & {"-o", "--out", "--overwrite"}]
         values = {"run": getattr(settings, "run", None) or out, "data": shlex.join(data), "out": out or "RUN"}
-        say(f"next: ganatomy {job.then.format(**values)}")
+        say(f"next: ganatomy {then.format(**values)}")
     return 0

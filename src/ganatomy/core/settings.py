@@ -189,7 +189,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Settings], positional: 
         text = text.replace("%", "%%")
         metavar = placeholder(name, hint)
         if name in positional:
-            parser.add_argument(name, metavar=metavar, help=text)
+            parser.add_argument(name, metavar=metavar, help=text, nargs="?" if default is None else None)
         elif hint is bool:
             parser.add_argument(_flag(name), nargs="?", const=True, default=None, metavar="yes|no", help=text)
         else:

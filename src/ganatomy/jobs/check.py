@@ -1,4 +1,5 @@
-"""check RUN: how near the synthetic images are to real ones they were not made from, class by class.
+"""check RUN, or check --train A --holdout B --synthetic S -o OUT: how near the synthetic images are to real ones they
+were not made from, class by class, whoever made them.
 
 Opens the roles train, select (only to be left out) and holdout; the role test stays closed.
 """
@@ -21,6 +22,7 @@ from ganatomy.core.seed import rng
 from ganatomy.core.settings import Settings, convert, option, record
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.intensity import Intensity
+from ganatomy.data.intensity import fit as fit_intensity
 from ganatomy.data.read import hashed, pixels
 from ganatomy.generate import load_generator
 from ganatomy.integrity.copying import (
@@ -36,6 +38,7 @@ from ganatomy.integrity.coverage import coverage_findings
 from ganatomy.integrity.features import Features, undefined_findings
 from ganatomy.integrity.frechet import frechet_findings
 from ganatomy.integrity.marginals import marginal_findings, marginal_table
+from ganatomy.jobs.sets import Sets, gather
 from ganatomy.radiomics.extraction import extract
 from ganatomy.radiomics.settings import RadiomicsSettings
 from ganatomy.utility.classifiers import Network, embedding, fit
@@ -66,33 +69,43 @@ class Measures(Settings):
 class Check(Settings):
     """Compare the synthetic images of a run with real ones."""
 
-    run: Path = option(Path("run"), "run folder with trained weights and synthetic images", local=True)
+    run: Path | None = option(None, "run folder with trained weights and synthetic images", local=True)
     overwrite: bool = option(False, "make the stage anew even if it was made with other settings", local=True)
     check_seed: int = option(0, "seed of resampling, and of the embedding")
     resamples: int = option(200, "resamples behind each interval")
     measures: Measures = Measures()
     network: Network = Network()
+    sets: Sets = Sets()
 
     def __post_init__(self) -> None:
         if self.resamples < 1:
             raise SettingsError(f"--resamples needs 1 or more, not {self.resamples}")
 
+    @property
+    def then(self) -> str:
+        """The next command."""
+        return f"report {self.sets.out}" if self.run is None else "prove {run}"
+
 
 def run(settings: Check) -> Path:
     """The stage RUN/check."""
-    manifest = finished(settings.run, "data") / "manifest.csv"
-    weights = finished(settings.run, "train") / "generator.safetensors"
-    made = finished(settings.run, "synthetic") / "manifest.csv"
-    target = settings.run / "check"
+    if (settings.run is None) != settings.sets.given:
+        raise SettingsError("check needs a run folder, or the sets --train, --holdout and --synthetic and -o, not both")
+    folder = settings.run or gather(settings.sets, settings.overwrite)
+    inputs = {"manifest": finished(folder, "data") / "manifest.csv"}
+    if settings.run:
+        inputs["weights"] = finished(folder, "train") / "generator.safetensors"
+    inputs["synthetic"] = finished(folder, "synthetic") / "manifest.csv"
+    target = folder / "check"
 
     def work() -> list[Path]:
-        symmetry = trained_symmetry(settings.run)
-        return compare(
-            read_manifest(manifest), read_manifest(made), load_generator(weights).intensity, symmetry, settings, target
-        )
+        real, made = read_manifest(inputs["manifest"]), read_manifest(inputs["synthetic"])
+        trained = "weights" in inputs
+        intensity = load_generator(inputs["weights"]).intensity if trained else fit_intensity(pixels(real.where(TRAIN)))
+        symmetry = trained_symmetry(folder) if trained else Symmetry()
+        return compare(real, made, intensity, symmetry, settings, target)
 
-    inputs = {"manifest": manifest, "weights": weights, "synthetic": made}
-    outcome = stage(target, "check", record(settings), inputs, work, run=settings.run, overwrite=settings.overwrite)
+    outcome = stage(target, "check", record(settings), inputs, work, run=folder, overwrite=settings.overwrite)
     say(f"check: {'compared' if outcome.made else 'nothing to do, it is done'} ({target})")
     return target
 
@@ -162,7 +175,7 @@ def compare(
     marginals: list[pd.DataFrame] = []
     suspected: list[pd.DataFrame] = []
     pictures: list[Picture] = []
-    files = {name: np.array(paths(cohort, settings.run)) for name, cohort in sets.items()}
+    files = {name: np.array(paths(cohort, target.parent)) for name, cohort in sets.items()}
     with progress("check", len(real.classes)) as advance:
         for label in real.classes:
             rows = {name: [i for i, own in enumerate(cohort.labels) if own == label] for name, cohort in sets.items()}

@@ -94,7 +94,7 @@ def look(
         "unit": unit if len({unit, *done.column("unit")}) == 1 else "",
         "spacing": [float(part) for part in spacing.split("x")] if spacing else [],
         "range": [float(train.min()), float(train.max())],
-        "intensities": {role: _intensities(values[roles == role]) for role in ROLES},
+        "intensities": {role: _intensities(values[roles == role]) for role in ROLES if (roles == role).any()},
         "groups": done.groups,
         "group_values": {name: _values(done.column(name)) for name in done.groups},
         "duplicates": twins,

@@ -1,4 +1,4 @@
-"""python -m ganatomy.radiomics: compile every kernel now, so that no later command waits for it (about a minute, once)."""
+"""python -m ganatomy.radiomics: compile every kernel now, so that no later command waits for it (half a minute)."""
 
 import time
 
