@@ -242,3 +242,12 @@ def test_duplicates_of_a_real_set_are_counted() -> None:
         pytest.skip("pneumoniamnist28 is not beside the checkout")
     _, facts = inspect.look(split(read(path)))
     assert facts["duplicates"] == {"within": 21, "across": 8}
+
+
+def test_a_manifest_among_the_images_is_pointed_at(lesions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lesions / "notes.csv").write_text("patient,age\n1,2\n")
+    assert main(["inspect", str(lesions)]) == 0
+    assert "lists images" not in capsys.readouterr().err
+    (lesions / "manifest.csv").write_text("path,class,patient\n")
+    assert main(["inspect", str(lesions)]) == 0
+    assert f"{lesions / 'manifest.csv'} lists images; give it in the folder's place" in capsys.readouterr().err

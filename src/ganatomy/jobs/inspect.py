@@ -206,7 +206,13 @@ def _mixed_spacings(done: Cohort) -> list[str]:
 
 def _stray(data: str, found: Cohort, how: Read) -> dict[str, int]:
     folder = Path(data or found.name)
-    return left_out(folder, found, how) if folder.is_dir() else {}
+    if not folder.is_dir():
+        return {}
+    for table in sorted(folder.glob("*.csv")):
+        with table.open(encoding="utf-8", errors="replace") as lines:
+            if "path" in lines.readline().strip().split(","):
+                say(f"note: {table} lists images; give it in the folder's place to use its columns")
+    return left_out(folder, found, how)
 
 
 def apart(out: Path, data: str) -> None:
