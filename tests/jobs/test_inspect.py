@@ -244,10 +244,15 @@ def test_duplicates_of_a_real_set_are_counted() -> None:
     assert facts["duplicates"] == {"within": 21, "across": 8}
 
 
-def test_a_manifest_among_the_images_is_pointed_at(lesions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (lesions / "notes.csv").write_text("patient,age\n1,2\n")
-    assert main(["inspect", str(lesions)]) == 0
+def test_a_manifest_among_the_images_is_pointed_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for k in range(8):
+            pixel = np.random.default_rng(k).integers(0, 255, (8, 8)).astype(np.uint8)
+            Image.fromarray(pixel).save(tmp_path / label / f"{k}.png")
+    (tmp_path / "notes.csv").write_text("patient,age\n1,2\n")
+    assert main(["inspect", str(tmp_path)]) == 0
     assert "lists images" not in capsys.readouterr().err
-    (lesions / "manifest.csv").write_text("path,class,patient\n")
-    assert main(["inspect", str(lesions)]) == 0
-    assert f"{lesions / 'manifest.csv'} lists images; give it in the folder's place" in capsys.readouterr().err
+    (tmp_path / "manifest.csv").write_text("path,class,patient\n")
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'manifest.csv'} lists images; give it in the folder's place" in capsys.readouterr().err
