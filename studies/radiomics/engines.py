@@ -29,7 +29,12 @@ def ganatomy(task: str, images: np.ndarray, mask: np.ndarray | None) -> Callable
     filters = ("original", "wavelet") if "wavelet" in task else ("original",)
     settings = RadiomicsSettings(families=families, filters=filters, bin_count=BINS)
     threads = 2 if "threads" in task else 1
-    return lambda n: extract(np.resize(images, (n, *images.shape[1:])), mask, settings=settings, threads=threads)
+
+    def run(n: int) -> None:
+        for start in range(0, n, len(images)):
+            extract(images[: n - start], mask, settings=settings, threads=threads)
+
+    return run
 
 
 def _sitk(images: np.ndarray, mask: np.ndarray | None) -> list[tuple[object, object]]:

@@ -30,6 +30,7 @@ def by_definition(x, intensities):
     """x: the region's intensities, at the levels `intensities` from the lowest to the highest of the range."""
     step = intensities[1] - intensities[0]
     share = np.array([(x >= i - step / 4).mean() for i in intensities])
+    assert x.max() < intensities[-1] + step / 2
     fraction = (intensities - intensities[0]) / (intensities[-1] - intensities[0])
     v10, v90 = (share[np.flatnonzero(fraction >= q - 1e-12)[0]] for q in (0.1, 0.9))
     reached = np.append(share, 0), np.append(intensities, intensities[-1] + step)
@@ -72,12 +73,21 @@ def test_continuous_units(pad):
     found = ivh.measure(regions(values, levels, width, pad))[0]
     assert found == pytest.approx(by_definition(low + (levels - 0.5) * width, middles), abs=1e-12)
     levels = np.floor((values + 8) / width) + 1
-    middles = -8 + (np.arange(129) + 0.5) * width
+    middles = -8 + (np.arange(128) + 0.5) * width  # to half a width below the high end
     found = ivh.measure(regions(values, levels, width, pad), bounds=(-8, 8))[0]
     assert found == pytest.approx(by_definition(-8 + (levels - 0.5) * width, middles), abs=1e-12)
     half_open = ivh.measure(regions(values, levels, width, pad), bounds=(-8, np.inf))[0]
     middles = middles[: int(levels.max())]
     assert half_open == pytest.approx(by_definition(-8 + (levels - 0.5) * width, middles), abs=1e-12)
+
+
+def test_a_value_at_the_high_end_of_a_range():
+    """-1000 to 400 HU by 2.5 HU: 560 levels, to 398.75 HU; 400 HU itself is a level beyond, of a fraction above 1."""
+    values = np.array([-1000.0] * 5 + [-860, 257, 259.9, 260, 400])
+    found = ivh.measure(regions(values[None], np.floor((values[None] + 1000) / 2.5) + 1, 2.5), bounds=(-1000, 400))[0]
+    assert found[:4] == pytest.approx([0.5, 0.2, 263.75, -996.25])
+    share = [(values >= low).mean() for low in np.arange(-1000, 400, 2.5)]
+    assert found[6] == pytest.approx(np.trapezoid(share) / 559, rel=1e-12)
 
 
 def test_degenerate():

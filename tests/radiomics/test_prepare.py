@@ -237,6 +237,30 @@ def test_resampled_as_pyradiomics(case: dict[str, Any]) -> None:
         assert np.array_equal(resample(IMAGE.astype(float), *given, whole=True, **rest)[0], np.trunc(image))
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("old", "new", "count", "corner", "taken"),
+    [
+        (2.1, 2.0, 21, 9.45, [*range(11), *range(10, 21)]),
+        (2.1, 2.0, 21, 9.45000000000003, [*range(10), *range(9, 21)]),  # breast1 of pyradiomics lies there
+        (0.7, 1.0, 20, -31.7, [0, 2, 3, 4, 6, 7, 9, 10, 12, 13, 14, 16, 17, 19]),
+    ],
+)
+def test_a_voxel_midway_goes_where_simpleitk_puts_it(
+    axis: int, old: float, new: float, count: int, corner: float, taken: list[int]
+) -> None:
+    """Voxels that pyradiomics 3.0.1 takes with SimpleITK 2.5.7; its rounding in mm, and so the origin, decides."""
+    shape, spacing, target, affine = [3, 3, 3], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], np.eye(4)[[2, 1, 0, 3]]
+    shape[axis], spacing[axis], target[axis] = count, old, new
+    affine[:3, :3] *= spacing
+    affine[2 - axis, 3] = corner
+    image = np.moveaxis(np.broadcast_to(np.arange(float(count)), (3, 3, count)), 2, axis)
+    kept = {"interpolator": "sitkNearestNeighbor", "affine": affine}
+    values, _, _ = resample(image, np.ones(shape, bool), spacing, target, **kept)
+    line = np.moveaxis(values, axis, 0)[:, 1, 1]
+    assert line[: len(taken)].tolist() == taken and not line[len(taken) :].any()
+
+
 def test_resampling_that_changes_nothing_crops() -> None:
     image, mask, spacing = resample(IMAGE, MASK, (2, 1, 1), (2, 0, 1), margin=1)
     around = box(MASK, 1)

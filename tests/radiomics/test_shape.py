@@ -6,6 +6,7 @@ shape_pyradiomics.json: masks (bits of numpy.packbits, in hexadecimal, cropped t
 
 import csv
 import json
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
@@ -131,6 +132,53 @@ def test_a_gap_in_the_surface_counts_as_in_pyradiomics():
     assert mesh.CELLS[cells, 1:].sum(0).any()
 
 
+def borders(cubes: dict[int, str]) -> dict[tuple, set]:
+    """How the triangles of all cubes end on a face, for each of three axes and each pattern of the face's corners."""
+    found = {}
+    for cube, letters in cubes.items():
+        corners = np.array([cube >> bit & 1 for bit in range(8)]).reshape(2, 2, 2)
+        sides = Counter(
+            (tuple(begin), tuple(end))
+            for triangle in mesh.triangles(letters).tolist()
+            for begin, end in zip(triangle, triangle[1:] + triangle[:1], strict=True)
+        )
+        lines = sides - Counter({line[::-1]: count for line, count in sides.items()})
+        for axis, side in product(range(3), (0, 2)):
+            on = [sorted((begin, end)) for begin, end in lines if begin[axis] == end[axis] == side]
+            flat = frozenset(tuple(tuple(np.delete(point, axis)) for point in line) for line in on)
+            found.setdefault((axis, *corners.take(side // 2, axis).ravel()), set()).add(flat)
+        assert all(any(begin[a] == end[a] != 1 for a in range(3)) for begin, end in lines), cube
+    return found
+
+
+def test_the_mesh_of_the_standard_is_closed():
+    """Two cubes that share a face end there alike, and no triangle has a free side within a cube."""
+    assert len(mesh.closed()) == 254
+    assert all(len(ways) == 1 for ways in borders(mesh.closed()).values())
+    gaps = dict(enumerate(mesh._TRIANGLES.split(), 1))
+    assert not all(len(ways) == 1 for ways in borders(gaps | {255 - c: way[::-1] for c, way in gaps.items()}).values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(bool, array_shapes(min_dims=3, max_dims=3, max_side=6)))
+def test_volume_of_the_closed_mesh(mask):
+    """By its triangles one by one; of a closed mesh it does not depend on where the origin is."""
+    cubes, volumes = mesh.closed(), []
+    for origin in ((0, 0, 0), (7, -5, 11)):
+        total = 0
+        padded = np.pad(mask, 1)
+        for corner in product(*(range(n - 1) for n in padded.shape)):
+            inside = padded[tuple(slice(c, c + 2) for c in corner)].ravel()
+            cube = sum(int(bit) << i for i, bit in enumerate(inside))
+            for a, b, c in mesh.triangles(cubes.get(cube, "")) + 2 * np.array(corner) + np.array(origin):
+                total += (a * np.cross(b, c)).sum()
+        volumes.append(total / 48)
+    assert volumes[0] == volumes[1]
+    found = shape.measure(regions(mask))[0]
+    if mask.any():
+        assert found[TAGS.index("morph_volume")] == pytest.approx(volumes[0], rel=1e-12)
+
+
 def test_one_voxel():
     found = shape.measure(regions(np.ones((1, 1, 1)), (2.0, 3.0, 4.0)), quadratic=True)[0]
     value = dict(zip(NAMES, found, strict=True)) | dict(zip(TAGS, found, strict=True))
@@ -220,8 +268,9 @@ def test_diameters_and_hull_by_trying_all(mask, spacing):
         same = points[:, None, axis] == points[None, :, axis]
         assert found[NAMES.index(f"Maximum2DDiameter{name}")] == pytest.approx(distance[same].max(), rel=1e-12)
     around = ConvexHull(points * spacing / 2)
-    assert found[0] / found[TAGS.index("morph_vol_dens_conv_hull")] == pytest.approx(around.volume, rel=1e-9, abs=1e-9)
-    assert found[2] / found[TAGS.index("morph_area_dens_conv_hull")] == pytest.approx(around.area, rel=1e-9)
+    volume, area = (found[TAGS.index(f"morph_{tag}")] for tag in ("volume", "area_mesh"))
+    assert volume / found[TAGS.index("morph_vol_dens_conv_hull")] == pytest.approx(around.volume, rel=1e-9)
+    assert area / found[TAGS.index("morph_area_dens_conv_hull")] == pytest.approx(around.area, rel=1e-9)
 
 
 def test_hull_of_many_points():
@@ -233,8 +282,9 @@ def test_hull_of_many_points():
     ):
         around = ConvexHull(vertices(mask) / 2)
         found = shape.measure(regions(mask))[0]
-        assert found[0] / found[TAGS.index("morph_vol_dens_conv_hull")] == pytest.approx(around.volume, rel=1e-11)
-        assert found[2] / found[TAGS.index("morph_area_dens_conv_hull")] == pytest.approx(around.area, rel=1e-11)
+        volume, area = (found[TAGS.index(f"morph_{tag}")] for tag in ("volume", "area_mesh"))
+        assert volume / found[TAGS.index("morph_vol_dens_conv_hull")] == pytest.approx(around.volume, rel=1e-11)
+        assert area / found[TAGS.index("morph_area_dens_conv_hull")] == pytest.approx(around.area, rel=1e-11)
 
 
 def test_flat_points_have_no_hull():
@@ -277,8 +327,8 @@ def test_turning_by_a_right_angle(mask):
     same = [NAMES.index(name) for name in ("VoxelVolume", "Maximum3DDiameter", "Maximum2DDiameterSlice")]
     same += [i for i, f in enumerate(shape.FEATURES) if f.name.endswith("AxisLength") or "_pca_" in f.tag]
     assert b[same] == pytest.approx(a[same], rel=1e-9, abs=1e-9, nan_ok=True)
-    hull = TAGS.index("morph_vol_dens_conv_hull")
-    assert b[0] * a[hull] == pytest.approx(a[0] * b[hull], rel=1e-12, nan_ok=True)  # volume of the hull
+    hull, volume = TAGS.index("morph_vol_dens_conv_hull"), TAGS.index("morph_volume")
+    assert b[volume] * a[hull] == pytest.approx(a[volume] * b[hull], rel=1e-12, nan_ok=True)  # volume of the hull
 
 
 def test_the_batch_does_not_matter():

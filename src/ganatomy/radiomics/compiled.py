@@ -16,6 +16,8 @@ from typing import Any
 import llvmlite
 import numba
 
+from ganatomy.core.progress import say
+
 # x / 0 is infinite or NaN, as in numpy; without wrappers a function cannot be called from Python, and compiles faster
 USUAL: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -33,10 +35,17 @@ def folder() -> Path:
     mine = place / content.hexdigest()[:16]
     try:
         if not mine.exists():
-            mine.mkdir(parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
+            mine.mkdir()
+            say("note: the feature engine is compiled for this machine, once; it takes about half a minute")
             for other in place.iterdir():
                 if other != mine:
                     shutil.rmtree(other, ignore_errors=True)
+    except FileExistsError:  # another process was quicker
+        pass
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="ganatomy-"))
+    try:
         with tempfile.TemporaryFile(dir=mine):
             return mine
     except OSError:

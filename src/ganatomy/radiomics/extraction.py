@@ -93,6 +93,11 @@ def extract(
     Definitions: pyradiomics 3.0.1 (van Griethuysen et al. 2017) or, with settings.ibsi, the IBSI reference manual
     (Zwanenburg et al. 2020).
     """
+    if not isinstance(settings, RadiomicsSettings):
+        raise InputError(
+            f"settings is a RadiomicsSettings, such as RadiomicsSettings(bin_width=10), not {settings!r:.60}; the "
+            "command line reads parameter files"
+        )
     if tensors.on_accelerator(images):
         found = tensors.measure(images, masks, settings, spacing, label, extract)
         return found if notes else found[0]
@@ -139,16 +144,15 @@ def tables(
     for row in rows:
         merged.setdefault((row.image, row.label), []).append(row)
     index = pd.MultiIndex.from_tuples(list(merged), names=["image", "label"])
-    first = next(iter(merged.values()))
-    names = [name for row in first for name in row.names]
+    first = [row.names for row in next(iter(merged.values()))]
     for (image, _), same in merged.items():
-        if [name for row in same for name in row.names] != names:
+        if [row.names for row in same] != first:
             raise InputError(
                 f"image {image} gives other features than the first (it has other dimensions or channels); "
                 "measure slices and volumes apart"
             )
     values = np.stack([np.concatenate([row.values for row in same]) for same in merged.values()])
-    features = pd.DataFrame(values, index=index, columns=names)
+    features = pd.DataFrame(values, index=index, columns=[name for names in first for name in names])
     features.attrs = {"version": __version__, "settings": record(settings)}
     if not notes:
         return features
@@ -158,6 +162,8 @@ def tables(
 
 def _measure(chunk: list[Item], settings: RadiomicsSettings, label: int | None) -> list[Row]:
     """The rows of items of one shape."""
+    if settings.round_values:
+        chunk = [item._replace(values=np.rint(item.values)) for item in chunk]
     if settings.normalise:
         chunk = [item._replace(values=_named(item, _normalised, settings)) for item in chunk]
     if not (settings.spacing or settings.pre_crop):
@@ -193,7 +199,8 @@ def _found(chunk: list[Item], label: int | None) -> list[Found]:
         else:
             there = [int(value) for value in np.unique(item.labels) if value != 0]
         if not there:
-            raise InputError(f"the mask of {item.name} is empty; leave that image out, or give it a region")
+            slices = " (an array of three axes is slices: one volume is images[None])" if len(item.values) == 1 else ""
+            raise InputError(f"the mask of {item.name} is empty; leave that image out, or give it a region{slices}")
         if label is not None and label not in there:
             raise InputError(f"the mask of {item.name} has no label {label}; it has {', '.join(map(str, there[:10]))}")
         for value in there if label is None else [label]:
@@ -214,23 +221,35 @@ def _normalised(item: Item, settings: RadiomicsSettings) -> Float:
     return prepare.normalise(item.values, settings.normalise_scale, settings.remove_outliers or None)
 
 
+def _whole(values: NDArray[Any]) -> bool:
+    """Whether all values are whole numbers, in whatever type they are stored."""
+    return values.dtype.kind in "biu" or bool((values == np.rint(values)).all())
+
+
 def _cut_out(
     item: Item, mask: NDArray[np.bool_], settings: RadiomicsSettings
 ) -> tuple[Float, NDArray[np.bool_], tuple[float, float, float]]:
     """The region's surroundings, resampled where asked."""
     if settings.spacing:
+        if settings.interpolator != "nearest" and not np.isfinite(item.values).all():
+            raise InputError(f"{item.name} holds NaN or infinite voxels, which resampling would spread; repair it")
         target = (0.0, *settings.spacing) if len(settings.spacing) == 2 else settings.spacing
         given = (item.values, mask, item.spacing, target)
         if settings.ibsi:
             order = {"nearest": 0, "linear": 1, "bspline": 3}[settings.interpolator]
             cut: tuple[Float, NDArray[np.bool_], tuple[float, float, float]] = _named(
-                item, lambda _: resample_standard(*given, order=order, whole=item.values.dtype.kind in "iu")
+                item, lambda _: resample_standard(*given, order=order, whole=_whole(item.values))
             )
         else:
             name = {"nearest": "sitkNearestNeighbor", "linear": "sitkLinear", "bspline": "sitkBSpline"}
             cut = _named(
                 item,
-                lambda _: resample(*given, interpolator=name[settings.interpolator], margin=settings.pad_distance),
+                lambda _: resample(
+                    *given,
+                    interpolator=name[settings.interpolator],
+                    margin=settings.pad_distance,
+                    affine=item.affine,
+                ),
             )
         return cut
     box = prepare.box(mask, settings.pad_distance)

@@ -153,7 +153,8 @@ def _items(number: int, one: _Opened) -> Iterator[Item]:
     deep = one.image.values if one.image.values.ndim == 3 else one.image.values[None]
     for labels in _layers(one):
         shaped = None if labels is None else labels.reshape(deep.shape)
-        yield Item(number, one.image.origin, "", deep, shaped, (sizes[0], sizes[1], sizes[2]))
+        affine = one.image.grid.affine if one.image.grid else None
+        yield Item(number, one.image.origin, "", deep, shaped, (sizes[0], sizes[1], sizes[2]), affine)
 
 
 def _layers(one: _Opened) -> Iterator[NDArray[Any] | None]:
@@ -195,4 +196,4 @@ def _about(one: _Opened, label: int, plan: Plan) -> dict[str, Any]:
 
 
 def _times(sizes: Iterable[float]) -> str:
-    return "x".join(f"{size:.9g}" for size in sizes)
+    return "x".join(f"{size:.7g}" for size in sizes)  # NIfTI keeps 0.7 as 0.699999988

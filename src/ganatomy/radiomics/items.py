@@ -4,6 +4,7 @@ Knows arrays, `Image`s and masks of their shapes; files are opened by files.py. 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ class Item(NamedTuple):
     """One image on its way: (D, H, W) values, labels (0 is outside; None: all of it is one region), mm along z, y, x.
 
     image: its number; name: for messages; prefix: of its columns, c0_ for the first of several channels
+    affine: (4, 4) from (z, y, x, 1) in voxels to mm (LPS); None where the source does not say
     """
 
     image: int
@@ -29,10 +31,17 @@ class Item(NamedTuple):
     values: NDArray[Any]
     labels: Labels | None
     spacing: tuple[float, float, float]
+    affine: NDArray[np.float64] | None = None
 
 
 def items(images: Any, masks: Any, spacing: Sequence[float] | None) -> Iterator[Item]:
     """Arrays or `Image`s as items; channels of one image follow each other under one number."""
+    spacing = _spacing(spacing)
+    if images is None or isinstance(masks, (str, Path)):
+        raise InputError(
+            "give images as an array (B, H, W) or (B, D, H, W), as a list, or as a folder; masks in files go with "
+            "images in files"
+        )
     if isinstance(images, Image) or (not isinstance(images, (list, tuple)) and np.ndim(images) == 2):
         images = [images]
     shared = masks is not None and not isinstance(masks, (list, tuple)) and np.ndim(masks) < np.ndim(images[0]) + 1
@@ -49,6 +58,19 @@ def items(images: Any, masks: Any, spacing: Sequence[float] | None) -> Iterator[
                 yield checked(number, image.origin or f"image {number}", prefix, channel, labels, own)
         else:
             yield checked(number, f"image {number}", "", np.asarray(image), labels, spacing)
+
+
+def _spacing(spacing: Any) -> tuple[float, ...] | None:
+    """mm along the axes as numbers; None where not given."""
+    if spacing is None:
+        return None
+    try:
+        sizes = tuple(float(size) for size in spacing)
+    except (TypeError, ValueError):
+        sizes = ()
+    if len(sizes) not in (2, 3):
+        raise InputError(f"spacing is mm along y,x or z,y,x, such as (2.5, 0.7, 0.7), not {spacing}")
+    return sizes
 
 
 def checked(

@@ -33,7 +33,9 @@ def measure(regions: Regions, *, bounds: tuple[float, float] | None = None) -> F
     where the width is 1 and all values are whole (discrete units, as Hounsfield's: every unit a level).
     bounds: range to which values were resegmented, in the image's units, infinite where open; levels are counted from
         its low end, and intensity fractions refer to it; where it is not given, to the region's own range. Not looked
-        at without a width.
+        at without a width. In discrete units the range is from its low to its high end (-500 to 400 HU: 901 levels), in
+        continuous ones from half a width above its low end to half a width below its high end (-1000 to 400 HU by
+        2.5 HU: 560); a value at the high end itself is one level beyond.
     """
     low, high = bounds or (-math.inf, math.inf)
     levels = np.ascontiguousarray(regions.levels).reshape(len(regions.levels), -1)
@@ -73,13 +75,17 @@ def _measure(
         count(levels[b], tables[:, : top + 1])
         first, step, number = 1.0, 1.0, top
         if width > 0:
-            edge, whole = _edge(levels[b], values[b], padded, pad, width)
+            edge, end, whole = _edge(levels[b], values[b], padded, pad, width)
             if math.isfinite(low):
                 edge = low
-                if math.isfinite(high):
-                    number = max(top, math.floor((high - low) / width) + 1)
+            if math.isfinite(high):
+                end = high
             step = width
-            first = edge if whole and width == 1 else edge + width / 2
+            if whole and width == 1:
+                first, number = edge, math.floor(end - edge) + 1
+            else:
+                first, number = edge + width / 2, math.ceil((end - edge) / width - 1e-9)
+            number = max(number, min(top, 2))
         _curve(tables[0, : top + 1], number, first, step, found[b])
     return found
 
@@ -87,10 +93,11 @@ def _measure(
 @compiled
 def _edge(
     levels: NDArray[np.uint16], values: Float, padded: NDArray[np.int64], pad: int, width: float
-) -> tuple[float, bool]:
-    """The highest lower edge of level 1 that suits all voxels (the least value, if levels start there); all whole?"""
+) -> tuple[float, float, bool]:
+    """The highest lower edge of level 1 that suits all voxels (the least value, if levels start there), the greatest
+    value, and whether all are whole."""
     depth, height, length = values.shape
-    edge, whole = math.inf, True
+    edge, end, whole = math.inf, -math.inf, True
     for z in range(depth):
         for y in range(height):
             start = ((z + pad) * padded[1] + y + pad) * padded[2] + pad
@@ -100,14 +107,17 @@ def _edge(
                     continue
                 value = values[z, y, x]
                 edge = min(edge, value - (level - 1) * width)
+                end = max(end, value)
                 whole = whole and value == math.floor(value)
-    return edge, whole
+    return edge, end, whole
 
 
 @compiled
 def _curve(counts: NDArray[np.int64], number: int, first: float, step: float, found: Float) -> None:
-    """The features of a histogram; counts[g] from 1, `number` levels of which those beyond counts are empty."""
+    """The features of a histogram; counts[g] from 1, `number` levels in the range, of which those beyond counts are
+    empty. Levels beyond the range have fractions of intensity above 1."""
     top = len(counts) - 1
+    last = max(top, number)
     voxels = 0
     for g in range(1, top + 1):
         voxels += counts[g]
@@ -115,8 +125,8 @@ def _curve(counts: NDArray[np.int64], number: int, first: float, step: float, fo
         return
     above, area = voxels, 0.0  # voxels of at least this level
     # the level beyond the last is reached by no voxel
-    tenth, most = number + 1, number + 1
-    for g in range(1, number + 1):
+    tenth, most = last + 1, last + 1
+    for g in range(1, last + 1):
         fraction = (g - 1) / (number - 1)  # NaN for one level
         if fraction >= 0.1 and math.isnan(found[0]):
             found[0] = above / voxels

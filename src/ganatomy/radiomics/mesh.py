@@ -39,14 +39,52 @@ afcbdgejihkl adidgigjihkl bdgejihkl bjccifcjihkl afcejihkl abibjihkl ejihkl efgf
 acecklcleelg bckbkggkl beddekdklefk afkaklald abeckddkl ckddkl cdfdgfefghkl afcbdghkl adedgehkl bdghkl
 beccefhkl afchkl abehkl hkl
 """
-_EDGES = np.array([p for p in product(range(3), repeat=3) if p.count(1) == 1])  # (12, 3) in half voxels
+# The standard asks for a closed mesh. These cubes then have other triangles, and m is the cube's middle: wherever two
+# voxels inside and two outside alternate around a face, those inside are joined, on both sides of the face. The ways
+# taken are those of Lewiner et al. 2003, Journal of Graphics Tools 8(2), as scikit-image 0.26 draws each cube alone.
+_CLOSED = """
+6abgagfcfgcgd 9aehahcbdhbhe 18acjajecfjfij 20beddeidijdjg 22abcacfafebdcbegbgdefieijejg 25aicbdjcihdhjhij
+26adedhjdjefihhij 28becceicihghjhij 30abefghfiggij 33afbbfkbiebki 37afddfkdkgegigki 38abibgickddkggki
+40cdicifdhihki 41abdadcaebafecdhchfefifhkfki 44bfcbgibifghkgki 45afceghehkeki 52befbfddfkdkggkj 54abecgdcjgckj
+56cdecefdhjdjehkj 57afcbdhbhkbkj 60beccefghjhkj 61afjagcajgcgmcmffmjghmhkmjmk 62abhahkakebembmhekmghmgmjjmk
+67bcgcflclgejffjl 70abjajfcflcldfjl 73abdadcaebbegcdhdghejggjlglh 74adgagjajffjlflh 82acgagecflclgfil
+88cdeceicihdgehil 91bdfbfibigdgmdmffmhgimhmlilm 94abhahmamebelblhemlfimfmhilm 97aebafebegefiejgfkigjlikjjkl
+98acgagjajicklclg 100bfdbifbjidfkdkl 103cedcieckmcmidejdjmdmlimjklm 104cdhchfdghfhkfkigjlglhikjjkl
+110abhahkakmamibjmblhbmlimjklm 118abmakeamkbelblmckmcmddmlekl 122admahkakeamhdgmeklelmemghml
+124belbhmblhbmccmfefmeklemkhkm 130aclalfchlflk 131bchbhlbleekfelk 132bgkbkddkhglk 133aekahdakheglelk
+134abcacfbdcbgdchfdghfhkglhhlk 135chdegffglflk 137aekakcbdlbleelk 144ehleikekhelj 145ahbaikakhbhlblj
+146acfafechfefieijfhkhlkiklilj 147bcjchjfikhlj 148begbgddgheijejgglhhlkiklilj 149aiddihgljhik 150abechdfikglj
+151chdfikglj 152cdeceicikdjedlj 153aicbdjcikdlj 154adlaleeljfik 155bdfbfibimbmjdkfdlmdmkikmjml 156bekbkceikglj
+157agcaimajgamjcglclmcmkikmjml 158abefikglj 159fikglj 161afhahbbhlbleeli 164bfdbgibifdfhgli 165afhahdegleli
+166abgaglalichd 167cedchiciedemdmhegmglmhmiiml 169afcbdediedli 173afmagcamgcglclfegmemiflmiml 180behbhdefhglj
+181afjagmajgamddmhfhmfljfmlglm 182abechdglj 183chdglj 185afjajmamcbdmbmjclfcmldlmflj
+188bembmccglclfcmgefmfjmfljgmj 190abeglj 193aekahbakhbhgejk 194acgagjajfchgfjk 199cedchmcmedejdjhemffmkhjmjkm
+203bdfbfmbmgdgkdkfejmemfgmkjkm 211bcmbfibigbmfchmfmkgikgkmgmh 217aimamcbdmbigbmicmkdgkdkmgik
+218admamedfmdgkdkfemgfimgikgmi 227bcmbmgcemchicieejmgmhhjihmj 229afmamddejdjhdmeemifhmhimhji
+230abmamibjmchicimcmddjhdmjhji
+"""
+_POINTS = [p for p in product(range(3), repeat=3) if p.count(1) == 1]  # the edges' middles, in half voxels
+_POINTS.append((1, 1, 1))
+
+
+def triangles(letters: str) -> Int:
+    """Corners of a cube's triangles in half voxels: (triangles, 3, 3), the last axis z, y, x."""
+    points = [_POINTS[ord(letter) - ord("a")] for letter in letters]
+    return np.array(points, np.int64).reshape(-1, 3, 3)
+
+
+def closed() -> dict[int, str]:
+    """Letters of the triangles of each of the cubes 1..254 in a closed mesh."""
+    half = dict(enumerate(_TRIANGLES.split(), 1))
+    found = half | {255 - cube: letters[::-1] for cube, letters in half.items()}
+    return found | {int(word.rstrip("abcdefghijklm")): word.lstrip("0123456789") for word in _CLOSED.split()}
 
 
 def _cells() -> tuple[Int, Float]:
     """Of each cube: (256, 4) six volumes from its corner, and normal z, y, x; (256, 5, 3) normals of its triangles."""
     cells, normals = np.zeros((256, 4), np.int64), np.zeros((256, 5, 3))
     for cube, letters in enumerate(_TRIANGLES.split(), 1):
-        a, b, c = (_EDGES[[ord(letter) - ord("a") for letter in letters[k::3]]] for k in range(3))
+        a, b, c = np.moveaxis(triangles(letters), 1, 0)
         cells[cube, 0] = (a * np.cross(b, c)).sum()
         normal = np.cross(a, b) + np.cross(b, c) + np.cross(c, a)
         cells[cube, 1:] = normal.sum(0)
@@ -56,13 +94,31 @@ def _cells() -> tuple[Int, Float]:
     return cells, normals
 
 
+def _closed_cells() -> tuple[Float, Float]:
+    """Of each cube in a closed mesh: (256,) volume inside beyond an eighth of a voxel for each corner inside, in
+    voxels; (256, 9, 3) normals of its triangles."""
+    excess, normals = np.zeros(256), np.zeros((256, 9, 3))
+    for cube, letters in closed().items():
+        a, b, c = np.moveaxis(triangles(letters), 1, 0)
+        normal = np.cross(a, b) + np.cross(b, c) + np.cross(c, a)
+        normals[cube, : len(normal)] = normal
+        corner = np.array([cube >> bit & 1 for bit in range(8)]).reshape(2, 2, 2)
+        faces = 0.0  # parts inside of the three faces away from the first corner; those at it have no height
+        for face in (corner[1], corner[:, 1], corner[:, :, 1]):
+            apart = face[0, 0] == face[1, 1] != face[0, 1] == face[1, 0]
+            faces += 0.75 if apart else (0, 1 / 8, 1 / 2, 7 / 8, 1)[face.sum()]
+        excess[cube] = (a * np.cross(b, c)).sum() / 48 + faces / 3 - corner.sum() / 8
+    return excess, normals
+
+
 CELLS, _NORMALS = _cells()
+EXCESS, _CLOSED_NORMALS = _closed_cells()
 
 
-def areas(spacing: tuple[float, float, float]) -> Float:
-    """Area of the triangles of each of the 256 cubes, in mm2, at voxels of z, y, x mm."""
+def areas(spacing: tuple[float, float, float], *, close: bool = False) -> Float:
+    """Area of the triangles of each of the 256 cubes, in mm2, at voxels of z, y, x mm; close: of the closed mesh."""
     z, y, x = spacing
-    scaled = _NORMALS * np.array([y * x, z * x, z * y])
+    scaled = (_CLOSED_NORMALS if close else _NORMALS) * np.array([y * x, z * x, z * y])
     found: Float = np.sqrt((scaled**2).sum(2)).sum(1) / 8
     return found
 

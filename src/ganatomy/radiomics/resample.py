@@ -1,6 +1,6 @@
 """An image and its mask on another grid: as pyradiomics resamples (SimpleITK), and as the standard does.
 
-Knows index space only: the image and the mask lie on one grid, axes z, y, x. Origins and directions are the reader's.
+The image and the mask lie on one grid, axes z, y, x. Where that grid lies matters only to SimpleITK's rounding.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ def resample(
     interpolator: str = "sitkBSpline",
     margin: int = 5,
     whole: bool | None = None,
+    affine: Float | None = None,
 ) -> tuple[Float, Mask, Spacing]:
     """Image, mask (nearest neighbour) and spacing around the mask's box, as pyradiomics' resampleImage makes them.
 
@@ -35,10 +36,11 @@ def resample(
         which the mask is one voxel wide.
     margin: voxels of the new grid kept around the mask (padDistance). The new grid starts at the image's first corner.
     whole: the voxels are whole numbers in the file, so SimpleITK cuts the result's fraction off; by dtype where None
+    affine: (4, 4) from (z, y, x, 1) to mm (LPS). SimpleITK goes through mm, and its rounding decides to which side a
+        voxel midway between two belongs, so the origin does; None: the origin is 0, as of SimpleITK's images of arrays
     B-splines continue the image by mirroring it about its outermost voxels; points further than half a voxel outside
-    are 0. Rounding in SimpleITK's path through physical space decides what is a tie in index space: here the nearest
-    neighbour's ties go up; and a whole image may differ by 1 where the exact value is a whole number (flat air, a
-    voxel of the new grid on one of the old).
+    are 0. A whole image may differ by 1 where the exact value is a whole number (flat air, a voxel of the new grid on
+    one of the old); and on oblique grids a voxel midway between two may go to the other side.
     InputError for an empty mask.
     """
     order = _order(interpolator)
@@ -61,14 +63,19 @@ def resample(
     low = np.maximum(np.floor((first - 0.5) * ratio - margin), 0)
     high = np.minimum(np.ceil((first + size - 0.5) * ratio + margin), np.ceil(np.array(image.shape) * ratio) - 1)
     origin = 0.5 * (new - old) / old + low / ratio
-    places = [origin[a] + np.arange(int(high[a] - low[a]) + 1) / ratio[a] for a in range(3)]
+    corner, signs = _placed(affine)
+    places = [
+        _places(origin[a], int(high[a] - low[a]) + 1, signs[a] * old[a], signs[a] * new[a], corner[a], line=a == 2)
+        for a in range(3)
+    ]
     values = image.astype(np.float64)
     inside = mask
     for axis in sorted(range(3), key=lambda a: len(places[a]) / image.shape[a]):  # what shrinks most goes first
         place, extent = places[axis], image.shape[axis]
         outside = (place < -0.5) | (place >= extent - 0.5)
-        values = _along(values, axis, place, order)
-        inside = inside.take(_closest(place, extent), axis)
+        near_to = np.clip(np.floor(place + 0.5).astype(np.int64), 0, extent - 1)
+        values = _along(values, axis, place, order) if order else values.take(near_to, axis)
+        inside = inside.take(near_to, axis)
         if outside.any():
             cut = tuple(outside if a == axis else slice(None) for a in range(3))
             values[cut], inside[cut] = 0.0, False
@@ -79,6 +86,31 @@ def resample(
         if np.issubdtype(image.dtype, np.integer):
             values = np.clip(values, np.iinfo(image.dtype).min, np.iinfo(image.dtype).max)
     return values, inside, checked_spacing(new.tolist())
+
+
+def _placed(affine: Float | None) -> tuple[Float, Float]:
+    """mm of the first voxel along each of z, y, x, and the directions' signs; zeros and ones of an oblique grid."""
+    if affine is not None:
+        size = np.linalg.norm(affine[:3, :3], axis=0)
+        turned = affine[:3, :3] / np.where(size > 0, size, 1)
+        at = np.abs(turned).argmax(axis=0)  # the axis of space along which each of z, y, x lies
+        if np.abs(np.abs(turned[at, range(3)]) - 1).max() < 1e-12:
+            return affine[at, 3], np.sign(turned[at, range(3)])
+    return np.zeros(3), np.ones(3)
+
+
+def _places(start: float, count: int, old: float, new: float, corner: float, *, line: bool) -> Float:
+    """Places (voxels) of the new grid along one axis, with ITK's rounding on its way through mm.
+
+    start: the first one; old, new: signed mm; corner: mm of the old grid's first voxel
+    line: the axis of a row in memory, along which ITK interpolates between both ends
+    """
+    first = old * start + corner
+    back = 1 / old
+    if not line:
+        return np.asarray(back * (first + new * np.arange(count) - corner))
+    begin, end = back * (first - corner), back * (first + new * count - corner)
+    return np.asarray(begin + np.arange(count) / count * (end - begin))
 
 
 def resample_standard(
@@ -109,7 +141,7 @@ def resample_standard(
     _one_grid(values, part)
     for axis, extent in enumerate(values.shape):
         step = new[axis] / old[axis]
-        number = int(np.ceil(round(extent / step, 9)))  # 10.000000001 is 10
+        number = int(np.ceil(round(extent / step, 4)))  # 10.00001 is 10: files hold spacings in single precision
         place = 0.5 * (extent - 1) - 0.5 * (number - 1) * step + np.arange(number) * step
         if step != 1.0:
             values = _along(values, axis, place, order, edge=True)

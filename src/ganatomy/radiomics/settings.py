@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ganatomy.core.errors import SettingsError, nearest
-from ganatomy.core.settings import Settings, option
+from ganatomy.core.settings import Settings, convert, flat, option
 from ganatomy.radiomics.feature import DIRECTIONAL
 
 # in the order of the columns; the first seven are pyradiomics', measured unless others are named
@@ -51,6 +51,9 @@ class RadiomicsSettings(Settings):
         (), "resample to this voxel size; 0 keeps an axis as it is", unit="mm along z,y,x"
     )
     interpolator: Literal["bspline", "linear", "nearest"] = option("bspline", "how images are resampled")
+    round_values: bool = option(
+        False, "round the values before anything else; with ibsi, images of whole numbers stay whole when resampled"
+    )
     pad_distance: int = option(5, "voxels around the region that resampling and filters see", unit="voxels")
     pre_crop: bool = option(False, "filter the region's surroundings (pad_distance) instead of the whole image")
     normalise: bool = option(False, "first shift and scale each image to mean 0 and standard deviation 1")
@@ -79,6 +82,8 @@ class RadiomicsSettings(Settings):
     quadratic: bool = option(False, "also Moran's I and Geary's C, which compare all pairs of voxels")
 
     def __post_init__(self) -> None:
+        for name, hint, _ in flat(type(self)):  # a list, a lone number or a word is taken as what it stands for
+            object.__setattr__(self, name, convert(name, hint, getattr(self, name)))
         for name, given, known in (
             ("families", self.families, FAMILIES),
             ("aggregation", self.aggregation, tuple(DIRECTIONAL)),

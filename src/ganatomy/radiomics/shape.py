@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ganatomy.radiomics.compiled import compiled
 from ganatomy.radiomics.feature import Feature
-from ganatomy.radiomics.mesh import CELLS, Byte, Int, areas, diameters, extent, hull, surface
+from ganatomy.radiomics.mesh import CELLS, EXCESS, Byte, Int, areas, diameters, extent, hull, surface
 from ganatomy.radiomics.moran import correlations
 from ganatomy.radiomics.region import Float, Regions
 from ganatomy.radiomics.shape2d import FEATURES_2D, measure_2d
@@ -17,11 +17,11 @@ from ganatomy.radiomics.shape2d import FEATURES_2D, measure_2d
 __all__ = ["FEATURES", "FEATURES_2D", "measure", "measure_2d", "reason"]
 
 FEATURES = (
-    Feature("MeshVolume", "morph_volume", "RNU0"),
+    Feature("MeshVolume"),
     Feature("VoxelVolume", "morph_vol_approx", "YEKZ"),
-    Feature("SurfaceArea", "morph_area_mesh", "C0JK"),
-    Feature("SurfaceVolumeRatio", "morph_av", "2PR5"),
-    Feature("Sphericity", "morph_sphericity", "QCFX"),
+    Feature("SurfaceArea"),
+    Feature("SurfaceVolumeRatio"),
+    Feature("Sphericity"),
     Feature("Maximum3DDiameter", "morph_diam", "L0JK"),
     Feature("Maximum2DDiameterSlice"),
     Feature("Maximum2DDiameterColumn"),
@@ -31,9 +31,16 @@ FEATURES = (
     Feature("LeastAxisLength"),
     Feature("Elongation", "morph_pca_elongation", "Q3CK"),
     Feature("Flatness", "morph_pca_flatness", "N17B"),
-    Feature("Compactness1", "morph_comp_1", "SKGS"),
-    Feature("Compactness2", "morph_comp_2", "BQWJ"),
-    Feature("SphericalDisproportion", "morph_sph_dispr", "KRCK"),
+    Feature("Compactness1"),
+    Feature("Compactness2"),
+    Feature("SphericalDisproportion"),
+    Feature("", "morph_volume", "RNU0"),
+    Feature("", "morph_area_mesh", "C0JK"),
+    Feature("", "morph_av", "2PR5"),
+    Feature("", "morph_sphericity", "QCFX"),
+    Feature("", "morph_comp_1", "SKGS"),
+    Feature("", "morph_comp_2", "BQWJ"),
+    Feature("", "morph_sph_dispr", "KRCK"),
     Feature("", "morph_asphericity", "25C7"),
     Feature("", "morph_com", "KLMA"),
     Feature("", "morph_pca_maj_axis", "TDIC"),
@@ -53,21 +60,23 @@ TERMS = 20  # of the series for an ellipsoid's area, as the standard has it
 
 
 def measure(regions: Regions, *, quadratic: bool = False) -> Float:
-    """FEATURES of each region: (B, 31). Form is taken from `shape`, intensity from `values` in `inside`.
+    """FEATURES of each region: (B, 38). Form is taken from `shape`, intensity from `values` in `inside`.
 
     quadratic: also Moran's I and Geary's C, which compare all pairs of voxels; else NaN
-    An axis length that the standard lacks has n for a divisor, where the standard's has n - 1.
+    An axis length that the standard lacks has n for a divisor, where the standard's has n - 1. Volume, area and what
+    follows from them are of a closed mesh where they have the standard's code, else of pyradiomics', which has gaps.
     """
     shape, inside = _bytes(regions.shape), _bytes(regions.inside)
     values = np.ascontiguousarray(regions.values, np.float64)
     spacing = np.array(regions.spacing, np.float64)
-    raw = _measure(shape, inside, values, CELLS, areas(regions.spacing), spacing)
+    area, close = areas(regions.spacing), areas(regions.spacing, close=True)
+    raw = _measure(shape, inside, values, CELLS, area, EXCESS, close, spacing)
     found = np.full((len(raw), len(FEATURES)), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         _finish(raw, found, spacing)
     if quadratic:
         for b in range(len(found)):
-            found[b, 29:] = correlations(values[b], regions.inside[b], regions.spacing)
+            found[b, 36:] = correlations(values[b], regions.inside[b], regions.spacing)
     found[~np.isfinite(found)] = np.nan
     return found
 
@@ -77,36 +86,38 @@ def _bytes(mask: NDArray[np.bool_]) -> Byte:
 
 
 def _finish(raw: Float, found: Float, spacing: Float) -> None:
-    """Raw numbers (B, 24) -> features (B, 29 and on)."""
-    n, volume, area = raw[:, 0], raw[:, 1], raw[:, 2]
-    sphere = np.cbrt(36 * np.pi * volume**2)  # area of a sphere of that volume
-    found[:, 0] = volume
+    """Raw numbers (B, 24) -> features (B, 36 and on)."""
+    n = raw[:, 0]
+    found[:, [0, 2, 3, 4, 14, 15, 16]] = _compactness(raw[:, 1], raw[:, 2])
     found[:, 1] = n * spacing.prod()
-    found[:, 2] = area
-    found[:, 3] = area / volume
-    found[:, 4] = sphere / area
     found[:, 5] = raw[:, 6]
     found[:, 6:9] = raw[:, 3:6]
     least, minor, major = _variances(raw[:, 7:13]).T
     found[:, 9:12] = 4 * np.sqrt(np.stack([major, minor, least], 1))
     found[:, 12] = np.sqrt(minor / major)
     found[:, 13] = np.sqrt(least / major)
-    found[:, 14] = volume / np.sqrt(np.pi * area**3)
-    found[:, 15] = 36 * np.pi * volume**2 / area**3
-    found[:, 16] = area / sphere
-    found[:, 17] = area / sphere - 1
-    found[:, 18] = np.sqrt((raw[:, 18:21] ** 2).sum(1))
-    found[:, 19:22] = found[:, 9:12] * np.sqrt(n / (n - 1))[:, None]
+    volume, area = raw[:, 22], raw[:, 23]
+    found[:, 17:24] = _compactness(volume, area)
+    found[:, 24] = found[:, 23] - 1
+    found[:, 25] = np.sqrt((raw[:, 18:21] ** 2).sum(1))
+    found[:, 26:29] = found[:, 9:12] * np.sqrt(n / (n - 1))[:, None]
     z, y, x = (raw[:, 13:16] * spacing).T
-    found[:, 22] = volume / (z * y * x)
-    found[:, 23] = area / (2 * (z * y + z * x + y * x))
+    found[:, 29] = volume / (z * y * x)
+    found[:, 30] = area / (2 * (z * y + z * x + y * x))
     c, b, a = (2 * np.sqrt(np.stack([least, minor, major]) * (n / (n - 1)))).copy()
-    found[:, 24] = 3 * volume / (4 * np.pi * a * b * c)
-    found[:, 25] = np.where(c > 0, area / ellipsoid_area(a, b, c), np.nan)
-    found[:, 26] = volume / raw[:, 16]
-    found[:, 27] = area / raw[:, 17]
-    found[:, 28] = volume * raw[:, 21]
+    found[:, 31] = 3 * volume / (4 * np.pi * a * b * c)
+    found[:, 32] = np.where(c > 0, area / ellipsoid_area(a, b, c), np.nan)
+    found[:, 33] = volume / raw[:, 16]
+    found[:, 34] = area / raw[:, 17]
+    found[:, 35] = volume * raw[:, 21]
     found[n == 0] = np.nan
+
+
+def _compactness(volume: Float, area: Float) -> Float:
+    """Volume, area, their ratio, sphericity, both compactnesses and spherical disproportion: (B, 7)."""
+    sphere = np.cbrt(36 * np.pi * volume**2)  # area of a sphere of that volume
+    ratios = area / volume, sphere / area, volume / np.sqrt(np.pi * area**3), 36 * np.pi * volume**2 / area**3
+    return np.stack([volume, area, *ratios, area / sphere], 1)
 
 
 def _variances(covariance: Float) -> Float:
@@ -135,11 +146,13 @@ def ellipsoid_area(a: Float, b: Float, c: Float) -> Float:
 
 
 @compiled
-def _measure(shape: Byte, inside: Byte, values: Float, cells: Int, area: Float, spacing: Float) -> Float:
-    """(B, 22): voxels, mesh volume, area, four diameters, six covariances, three sides in voxels, hull volume and area,
-    shift of the centre of mass along z, y, x, mean intensity."""
+def _measure(
+    shape: Byte, inside: Byte, values: Float, cells: Int, area: Float, excess: Float, close: Float, spacing: Float
+) -> Float:
+    """(B, 24): voxels, mesh volume, area, four diameters, six covariances, three sides in voxels, hull volume and area,
+    shift of the centre of mass along z, y, x, mean intensity, volume and area of the closed mesh."""
     batch, depth, height, width = shape.shape
-    raw = np.full((batch, 22), np.nan)
+    raw = np.full((batch, 24), np.nan)
     along_x = np.empty((2, 2 * depth + 2, 2 * height + 2), np.int32)
     along_y = np.empty((2, 2 * depth + 2, 2 * width + 2), np.int32)
     kept_x = np.empty(along_x.shape, np.uint8)
@@ -156,10 +169,13 @@ def _measure(shape: Byte, inside: Byte, values: Float, cells: Int, area: Float, 
         if n == 0:
             continue
         raw[b, 1] = surface(shape[b], box, cells, counts, along_x, along_y) * spacing[0] * spacing[1] * spacing[2] / 48
-        total = 0.0
+        total, beyond, surrounding = 0.0, 0.0, 0.0
         for cube in range(256):
             total += counts[cube] * area[cube]
-        raw[b, 2] = total
+            beyond += counts[cube] * excess[cube]
+            surrounding += counts[cube] * close[cube]
+        raw[b, 2], raw[b, 23] = total, surrounding
+        raw[b, 22] = (n + beyond) * spacing[0] * spacing[1] * spacing[2]
         for k in range(3):
             sides[k] = box[2 * k + 1] - box[2 * k] + 1
             raw[b, 13 + k] = sides[k]
