@@ -82,14 +82,19 @@ def parser(verb: str | None) -> Parser:
                 "--settings",
                 type=Path,
                 metavar="FILE",
-                help="read settings from a .json or .toml file; flags win over it",
+                help=f"read settings from a {of(job, 'FILES', '.json or .toml file')}; flags win over it",
             )
     return top
 
 
+def of(job: Job, name: str, *default: Any) -> Any:
+    """A name of a job's module, which is imported."""
+    return getattr(importlib.import_module(f"ganatomy.jobs.{job.verb}"), name, *default)
+
+
 def settings_class(job: Job) -> Any:
-    """The settings class of a job; imports the job's module."""
-    return getattr(importlib.import_module(f"ganatomy.jobs.{job.verb}"), job.settings)
+    """The settings class of a job."""
+    return of(job, job.settings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -148,7 +153,7 @@ def _run(words: Sequence[str]) -> int:
     module = importlib.import_module(f"ganatomy.jobs.{job.verb}")
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     # a job may know more kinds of settings files
-    read = getattr(importlib.import_module(f"ganatomy.jobs.{job.verb}"), "read_settings", read_file)
+    read = of(job, "read_settings", read_file)
     given = {**(read(args.settings) if args.settings else {}), **given}
     preset = module.changes_of(given["preset"]) if "preset" in given and "preset" in names else {}
     settings = from_flat(cls(), {**preset, **given})

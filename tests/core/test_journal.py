@@ -70,6 +70,25 @@ def test_another_head_begins_anew(tmp_path: Path) -> None:
     assert begun_with(path) == other and begun_with(tmp_path / "none") is None
 
 
+def test_a_full_disk_is_said_once_and_what_was_added_stays(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / ".x.rows"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with (
+            pytest.raises(InputError, match=r"cannot write .*\.x\.rows: .*; make room and give the same command again"),
+            journal(path, HEAD) as done,
+        ):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+            for number in range(100):
+                done.add(str(number), "x" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with journal(path, HEAD) as done:
+        assert 20 < len(done) < 40 and done.content("20") == "x" * 100
+        done.add("more", 1)
+
+
 def test_two_at_once_and_places_that_cannot_be_written(tmp_path: Path) -> None:
     with (
         journal(tmp_path / "rows", HEAD),

@@ -77,6 +77,8 @@ def test_one_image_and_one_mask_for_all(tmp_path: Path) -> None:
     assert named(tmp_path, "a.png", "m")[0] == {"a.png": ["m/1.png"]}
     assert named(tmp_path, "", "m/1.png")[0] == {"a.png": ["m/1.png"], "b.png": ["m/1.png"]}
     assert named(tmp_path, "", None)[0] == {"a.png": [""], "b.png": [""], "m/1.png": [""]}
+    with pytest.raises(InputError, match=r"a\.png is given as the image and as its mask; name the mask with --masks"):
+        named(tmp_path, "a.png", "a.png")
 
 
 def test_dicom_masks_say_which_series_they_were_drawn_on(tmp_path: Path) -> None:

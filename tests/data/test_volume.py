@@ -1,5 +1,6 @@
 """Whole images from every container: values, sizes, places; series put in order; what is no volume by name."""
 
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -47,13 +48,25 @@ def test_nifti_keeps_the_order_of_the_file(tmp_path: Path) -> None:
     found = volume.read(tmp_path / "a.nii.gz")
     np.testing.assert_array_equal(found.values, VALUES)
     assert found.values.dtype == np.int16
-    assert found.spacing == (2.5, 0.8, 0.7), "single precision in the header, and yet 0.7"
+    assert found.spacing == (2.5, np.float32(0.8), np.float32(0.7)), "single precision in the header, as ITK has it"
     assert found.grid is not None
     np.testing.assert_allclose(found.grid.affine @ [1, 0, 2, 1], [-10 + 1.4, -20, 30 + 2.5, 1], atol=1e-5)
     made = nib.Nifti1Image(VALUES.T, turned)
     made.header.set_slope_inter(0.5, -1)
     made.to_filename(tmp_path / "b.nii")
     np.testing.assert_array_equal(volume.read(tmp_path / "b.nii").values, VALUES * np.float32(0.5) - 1)
+
+
+def test_nifti_without_sizes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """nibabel makes 1 of a size of 0, and goes on."""
+    path = tmp_path / "a.nii"
+    nib.Nifti1Image(VALUES.T, np.eye(4)).to_filename(path)
+    stored = bytearray(path.read_bytes())
+    stored[80:92] = struct.pack("<3f", 1, 0.5, 0)  # pixdim[1:4]
+    path.write_bytes(stored)
+    with pytest.raises(InputError, match=r"a\.nii says its voxels are 0x0\.5x1 mm; correct its header"):
+        volume.read(path)
+    assert capfd.readouterr().err == ""
 
 
 def test_axes_that_are_not_at_right_angles(tmp_path: Path) -> None:

@@ -92,6 +92,8 @@ def test_done_is_done_and_what_changed_is_measured(
         job(cohort / "images", out, cohort / "masks", bin_width=10)
     job(cohort / "images", out, cohort / "masks", bin_width=10, overwrite=True)
     assert set(pd.read_csv(out)["bins"]) == {"width 10"}
+    with pytest.raises(RunError, match=r"new/t\.csv was made with other settings"):  # the notes would be lost
+        job(cohort / "images", out.with_name("t.parquet"), cohort / "masks")
     (tmp_path / "mine.csv").write_text("precious")
     with pytest.raises(RunError, match=r"mine\.csv is there already and was not written here"):
         job(cohort / "images", tmp_path / "mine.csv", cohort / "masks")
@@ -151,11 +153,12 @@ def test_slices_volumes_and_whole_images_stand_in_one_table(tmp_path: Path) -> N
     assert rows["original_shape_VoxelVolume"][1] == 210
 
 
-def test_reasons_stand_beside(tmp_path: Path) -> None:
+def test_reasons_stand_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.full((6, 6), 7, np.uint8)).save(tmp_path / "flat.png")
     out = job(tmp_path / "flat.png", tmp_path / "t.csv")
     assert pd.read_csv(out)["original_firstorder_Skewness"].isna().all()
     notes = pd.read_csv(tmp_path / "t.notes.csv")
+    assert f"undefined; {tmp_path / 't.notes.csv'} says why" in capsys.readouterr().err
     assert "original_firstorder_Skewness" in set(notes["column"]) and notes["reason"].str.len().min() > 10
     assert set(notes["label"]) == {1}
 

@@ -1,10 +1,10 @@
 """The standard's processing configurations A to E, of its lung cancer CT, on a small phantom, against mirp 2.7.0.
 
-configurations_mirp.json: what mirp gave for `phantom`, written to a file and handed to its workflow as a CTImage of
-float64 and a BaseMask (by_slice in A and B, no_approximation, ngldm_difference_level 0, no anti-aliasing, masks
-linearly; resegmentation "range" in A, B, C, E and "sigma" in D, E). "slices" and "volumes" hold the columns, the
-configurations their values; "crc32" is the phantom's. mirp marks its ivh_auc of C as outside the standard and counts one
-level more than the manual's range from X_min + w/2 to X_max - w/2 holds; that one value is not in the file.
+configurations_mirp.json: what mirp gave for `phantom`, handed to its StandardWorkflow as a CTImage of float64 and a
+BaseMask (by_slice in A and B, no_approximation, ngldm_difference_level 0, no anti-aliasing, masks linearly;
+resegmentation "range" in A, B, C, E and "sigma" in D, E), to 13 digits. "slices" and "volumes" hold the columns, the
+configurations their values; "crc32" is the phantom's. null: ivh_auc of C, which mirp marks as outside the standard
+and integrates over one level more than the manual's range, X_min + w/2 to X_max - w/2, has.
 """
 
 import json

@@ -224,16 +224,36 @@ def test_small_regions_are_left_out_when_asked() -> None:
         assert notes["reason"].str.contains(reason).all()
 
 
+NUMBERED = np.zeros((6, 20, 24), np.uint8)
+NUMBERED[:, 4:12, 4:12] = 1
+NAN_OUTSIDE = SLICES.astype(np.float64)
+NAN_OUTSIDE[1, 0, 0] = np.nan
+
+
+def test_nan_outside_the_region_changes_nothing() -> None:
+    same(extract(NAN_OUTSIDE, NUMBERED, settings=BINS), extract(SLICES, NUMBERED, settings=BINS))
+
+
 @pytest.mark.parametrize(
     ("images", "masks", "words", "sentence"),
     [
         (SLICES, np.ones((6, 20, 23), int), {}, r"mask of image 0 is 20 x 23, the image 20 x 24"),
         (SLICES, np.ones((5, 20, 24), int), {}, r"6 images and 5 masks"),
-        (SLICES, np.zeros((6, 20, 24), int), {}, r"mask of image 0 is empty"),
+        (SLICES, np.zeros((6, 20, 24), int), {}, r"mask of image 0 is empty.*\(.*one volume is images\[None\]\)"),
+        (
+            VOLUMES,
+            np.zeros(VOLUMES.shape, int),
+            {},
+            r"mask of image 0 is empty; leave that image out, or give it a region$",
+        ),
+        (None, None, {}, r"give images as an array"),
+        (SLICES, "masks/", {}, r"masks in files go with images in files"),
         (SLICES, np.full((6, 20, 24), 0.5), {}, r"mask of image 0 holds values that are not whole"),
         (np.where(SLICES > 200, np.nan, SLICES), None, {}, r"image \d.*NaN"),
         (SLICES, None, {"bin_width": 1e-4, "bin_count": 0}, r"image 0: a bin width of 0\.0001 gives .* grey levels"),
         (SLICES, None, {"levels_as_given": True}, r"image 0: .* no grey levels"),
+        (NAN_OUTSIDE, NUMBERED, {"spacing": (2, 2)}, r"image 1 holds NaN .* which resampling would spread"),
+        (NAN_OUTSIDE, NUMBERED, {"filters": ("square",)}, r"image 1 holds NaN .* which a filter would spread"),
         (SLICES * 1j, None, {}, r"complex128 values"),
         (SLICES[0, 0], None, {}, r"axes"),
         ([], None, {}, r"no image"),
@@ -252,9 +272,32 @@ def test_bad_input_in_one_sentence(images: Any, masks: Any, words: dict[str, Any
 def test_labels_and_spacing_that_cannot_be() -> None:
     with pytest.raises(InputError, match="no label 5; it has 1"):
         extract(SLICES, np.ones(SLICES.shape, int), settings=BINS, label=5)
-    for spacing in ((0, 1), (1,), (1, float("nan")), (-1, 1)):
+    for spacing in ((0, 1), (1,), (1, float("nan")), (-1, 1), 2.0, "wide", (1, 1, 1, 1)):
         with pytest.raises(InputError, match="spacing"):
-            extract(SLICES, settings=BINS, spacing=spacing)
+            extract(SLICES, settings=BINS, spacing=spacing)  # type: ignore[arg-type]
+    same(
+        extract(SLICES, settings=BINS, spacing=np.array([2.0, 0.5])),  # type: ignore[arg-type]
+        extract(SLICES, settings=BINS, spacing=(2.0, 0.5)),
+    )
+
+
+def test_settings_are_settings() -> None:
+    for wrong in (None, {"bin_width": 3}, "Params.yaml"):
+        with pytest.raises(InputError, match=r"settings is a RadiomicsSettings, such as .*, not"):
+            extract(SLICES, settings=wrong)  # type: ignore[arg-type, call-overload]
+    given: Any = {"families": "firstorder,glcm", "filters": ["original", "log"], "sigma": 2, "bin_width": "10"}
+    plain = RadiomicsSettings(
+        families=("firstorder", "glcm"), filters=("original", "log"), sigma=(2.0,), bin_width=10.0
+    )
+    assert RadiomicsSettings(**given) == plain and hash(RadiomicsSettings(**given)) == hash(plain)
+
+
+def test_one_voxel_of_a_slice_has_reasons_too() -> None:
+    mask = np.zeros((6, 20, 24), np.uint8)
+    mask[:, 3, 3] = 1
+    found, notes = extract(SLICES, mask, settings=BINS, notes=True)
+    assert found["original_shape2D_Elongation"].isna().all() and (found["original_shape2D_PixelSurface"] == 1).all()
+    assert set(notes.query("column == 'original_shape2D_Elongation'")["reason"]) == {"one pixel has no axes"}
 
 
 @pytest.mark.parametrize(
@@ -316,6 +359,28 @@ def test_the_transformer_in_a_pipeline() -> None:
     assert list(whole.get_feature_names_out()) == list(extract(images[:1], settings=BINS).columns)
     with pytest.raises(InputError, match="image_shape"):
         step.fit(images.reshape(12, -1)[:, :-1])
+    with pytest.raises(InputError, match=r"rows of numbers; say with image_shape"):
+        RadiomicsExtractor(BINS).fit(images.reshape(12, -1))
+    for path in (None, "scans/"):
+        with pytest.raises(InputError, match="X is images as arrays"):
+            RadiomicsExtractor(BINS).fit(path)
+
+
+@pytest.mark.slow
+def test_the_transformer_by_scikit_learns_rules() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.estimator_checks import check_no_attributes_set_in_init, check_parameters_default_constructible
+
+    check_parameters_default_constructible("RadiomicsExtractor", RadiomicsExtractor())
+    check_no_attributes_set_in_init("RadiomicsExtractor", RadiomicsExtractor(BINS))
+    images = np.concatenate([SLICES, SLICES.cumsum(1) / 4])
+    pipeline = Pipeline([("features", RadiomicsExtractor()), ("classifier", LogisticRegression(max_iter=50))])
+    choices = [BINS.replace(families=("firstorder",), bin_count=count) for count in (4, 8)]
+    search = GridSearchCV(pipeline, {"features__settings": choices}, cv=2, n_jobs=2, error_score="raise")
+    search.fit(images, np.repeat([0, 1], 6))
+    assert search.best_params_["features__settings"] in choices
 
 
 @pytest.mark.parametrize("images", [SLICES, VOLUMES], ids=["slices", "volumes"])

@@ -128,6 +128,27 @@ def test_a_region_does_not_know_its_batch(levels, order):
     np.testing.assert_array_equal(measure(regions(levels[1:2])), rows[1:2])
 
 
+def test_gaps_in_wide_regions_are_no_runs():
+    """Rows of more than 16 voxels are counted 16 at a time; gaps in a slice's last row once met what lay behind."""
+    random = np.random.default_rng(0)
+    levels = random.integers(1, 4, (60, 6, 5, 24)).astype(np.uint16)
+    levels[random.random(levels.shape) < 0.6] = 0
+    levels[:, :, :, 0] = levels[:, :, :, -1] = levels[:, :, :1] = levels[:, :, -1:, ::7] = (
+        1  # every row is gone through
+    )
+    rows = measure(regions(levels))
+    for k in (0, 1, 31, 59):
+        np.testing.assert_allclose(rows[k], plain(levels[k], "3D_avg"), rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(measure(regions(levels[::-1]))[::-1], rows)
+
+
+def test_gaps_do_not_grow_from_one_region_to_the_next():
+    levels = np.zeros((2, 3, 4, 5), np.uint16)
+    levels[0, 0, :2, ::2][:, :2] = levels[0, 1, ::2, ::2][:, :2] = levels[1, 0, 2, ::2][:2] = 1
+    np.testing.assert_array_equal(measure(regions(levels))[1:], measure(regions(levels[1:])))
+    np.testing.assert_allclose(measure(regions(levels))[1], plain(levels[1], "3D_avg"), rtol=1e-10, atol=1e-12)
+
+
 @settings(max_examples=20, deadline=None)
 @given(BOXES, st.tuples(*[st.integers(0, 3)] * 6), st.sampled_from(AGGREGATIONS))
 def test_a_region_may_lie_anywhere_and_any_way_round(levels, room, aggregation):

@@ -21,7 +21,8 @@ STATES = (PASS, FAIL, INCONCLUSIVE, NOT_COMPUTED)
 class Finding:
     """One row of evidence.
 
-    gate: "fidelity", "coverage", "copying", "marginals", "utility", "scope" (what was left out)
+    gate: "hygiene", "fidelity", "coverage", "marginals", "dependence", "labels", "copying", "privacy", "fairness",
+        "paired", "utility", "scope" (what was left out)
     name: what was measured, in the field's words
     subject: the class, subgroup, feature or arm it is about; "" for the whole set
     value, low, high: the number and its 95 % interval

@@ -7,7 +7,7 @@ content, so memory does not grow with it. Knows no job.
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -118,7 +118,7 @@ def journal(path: Path, head: Mapping[str, Any]) -> Iterator[Journal]:
         stream = path.open("a+b")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; make it possible, or write elsewhere") from None
-    with stream:
+    try:
         if fcntl is not None:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,3 +127,6 @@ def journal(path: Path, head: Mapping[str, Any]) -> Iterator[Journal]:
             except OSError:  # a filesystem without locks: without one
                 pass
         yield Journal(path, stream, head)
+    finally:
+        with suppress(OSError):  # what a full disk did not take was said when it was added
+            stream.close()

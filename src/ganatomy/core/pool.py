@@ -16,6 +16,7 @@ R = TypeVar("R")
 
 TRIES = 2  # of a batch by itself, before one of it is given up
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+QUIET = "PYTHONWARNINGS"
 
 
 class Lost(NamedTuple, Generic[T]):
@@ -78,9 +79,11 @@ def spread(  # noqa: PLR0912
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes of one thread each. Left by an exception, they are stopped in the middle of their work."""
-    before = {name: os.environ.get(name) for name in THREADS}
+    before = {name: os.environ.get(name) for name in (*THREADS, QUIET)}
     others = multiprocessing.active_children()
     os.environ.update(dict.fromkeys(THREADS, "1"))  # read when numpy and numba are loaded, in the new process
+    # after Ctrl-C, Python's own tracker tidies up and would print a warning about it under our line
+    os.environ[QUIET] = ",".join(filter(None, (before[QUIET], "ignore:resource_tracker")))
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     try:
         yield pool

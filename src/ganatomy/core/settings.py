@@ -31,6 +31,8 @@ def option(default: Any = dataclasses.MISSING, help: str = "", unit: str = "", l
 
 S = TypeVar("S", bound="Settings")
 
+LONG = 60  # letters of a value in a sentence
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -146,7 +148,8 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             out += difference(a, b)
         elif a != b:
-            out.append(f"{key} {json.dumps(a)} -> {json.dumps(b)}")
+            shown = (text if len(text) <= LONG else text[:LONG] + "..." for text in map(json.dumps, (a, b)))
+            out.append(f"{key} {' -> '.join(shown)}")
     return out
 
 

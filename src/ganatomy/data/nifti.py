@@ -39,6 +39,22 @@ def _open(path: Path) -> Any:
     return opened
 
 
+def sizes(path: Path) -> tuple[float, ...]:
+    """The voxel sizes that the header says; nibabel makes 1 of a 0 when it opens the file. () where there is none."""
+    import nibabel as nib
+
+    kinds: Any = (nib.Nifti1Header, nib.Nifti2Header)
+    for header in kinds:
+        try:
+            with nib.openers.ImageOpener(str(path)) as stream:
+                found = header.from_fileobj(stream, check=False)
+            if int(found["sizeof_hdr"]) == header.sizeof_hdr:
+                return tuple(float(size) for size in found["pixdim"][1:4])
+        except Exception:  # `_open` says what is wrong with it
+            continue
+    return ()
+
+
 def geometry(path: Path, axis: str) -> tuple[int, str, tuple[int, ...]]:
     """How many slices lie along an axis, their spacing as `0.7x0.7` (mm, rows then columns), and the volume's shape.
 

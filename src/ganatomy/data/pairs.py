@@ -67,7 +67,10 @@ def find(images: str, masks: str = "") -> Found:
     if not aside.exists():
         raise InputError(f"there is no file or folder {masks}; correct --masks")
     if not aside.is_dir():
-        return Found([Pair(image, masks) for image in _some([one for one in found if one != masks], images)], [], [])
+        found = [one for one in found if Path(one).resolve() != aside.resolve()]
+        if not found:
+            raise InputError(f"{images} is given as the image and as its mask; name the mask with --masks")
+        return Found([Pair(image, masks) for image in found], [], [])
     drawn = regions.find(aside)
     if not whole and aside.resolve() == path.resolve():
         drawn = [mask for mask in drawn if mask not in found or _says_mask(Path(mask).relative_to(path))]

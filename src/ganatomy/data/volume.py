@@ -173,6 +173,9 @@ def _tiff(path: Path) -> Volume:
 
 
 def _nifti(path: Path) -> Volume:
+    header = nifti.sizes(path)
+    if 0 in header:
+        raise InputError(f"{path} says its voxels are {_times(header[::-1])} mm; correct its header")
     opened = nifti._open(path)
     try:
         stored = np.asanyarray(opened.dataobj.get_unscaled())
@@ -186,19 +189,17 @@ def _nifti(path: Path) -> Volume:
     scale = nifti.MILLIMETRES.get(opened.header.get_xyzt_units()[0], 1.0)
     to_lps = np.diag([-scale, -scale, scale, 1.0])
     affine = (to_lps @ np.asarray(opened.affine, np.float64))[:, [2, 1, 0, 3]]
-    return _placed(values, affine, str(path), digits=7)
+    return _placed(values, affine, str(path))
 
 
-def _placed(values: NDArray[Any], affine: NDArray[np.float64], origin: str, digits: int = 12, unit: str = "") -> Volume:
-    """A volume with its grid. digits: of its sizes; 7 in single precision, where 0.7 is stored as 0.699999988"""
+def _placed(values: NDArray[Any], affine: NDArray[np.float64], origin: str, unit: str = "") -> Volume:
+    """A volume with its grid; its sizes to the last bit, as ITK has them, so NIfTI's 0.7 is 0.699999988 here too."""
     if not np.isfinite(affine).all():
         raise InputError(f"{origin} places its voxels at positions that are not numbers; correct its header")
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if not sizes.all():
         raise InputError(f"{origin} says its voxels are {_times(sizes)} mm; correct its header")
-    return Volume(
-        values, tuple(float(f"{size:.{digits}g}") for size in sizes), Grid(values.shape, affine), unit, origin
-    )
+    return Volume(values, tuple(float(size) for size in sizes), Grid(values.shape, affine), unit, origin)
 
 
 def _nrrd(path: Path) -> Volume:

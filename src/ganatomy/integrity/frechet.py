@@ -1,22 +1,29 @@
 """Fréchet distance of synthetic to holdout images, beside that of train to holdout at the same size.
 
-Knows tables of features. Does not know where the features come from.
+Knows tables of features, and how frd-score scales them. Does not know where the features come from.
 """
 
+import math
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf
+from scipy.stats import t as student
 
-from ganatomy.core.finding import Finding
-from ganatomy.integrity.features import UNEVEN, Features, prepare, sample, settle, too_small
+from ganatomy.core.finding import FAIL, INCONCLUSIVE, PASS, Finding
+from ganatomy.core.seed import rng
+from ganatomy.integrity.features import LOST, UNEVEN, Features, draw, prepare, sample, too_small
 
 Array = NDArray[np.float64]
 
+LEVEL = 0.05 / 8  # false alarms of one gate among eight
 RATIO = 2.0  # times the real-against-real distance that is allowed
+SHIFT = 0.25  # a shift of the main axis by this many standard deviations is the largest that does not matter
 IMAGES, PATIENTS = 12, 5  # the least of each set: its half must be a sample
 COVARIANCES = 100  # images below which only the means are compared
+WIDE, FEW = 100, 40  # features above which fewer halves are drawn, to bound time
+V0_RANGE = 7.45670747756958  # the range to which FRD v0 scales each feature
 
 
 def frechet(a: Array, b: Array, means_only: bool = False) -> float:
@@ -24,23 +31,155 @@ def frechet(a: Array, b: Array, means_only: bool = False) -> float:
 
     Dowson & Landau 1982, Heusel 2017. Both roots come from symmetric eigenproblems, so nothing complex can appear.
     """
-    shift = float(((a.mean(0) - b.mean(0)) ** 2).sum())
+    return _distances(a, (b,), means_only)[0]
+
+
+def _distances(a: Array, others: Sequence[Array], means_only: bool = False) -> list[float]:
+    """`frechet` of a and each of the others; what is known of a is computed once."""
+    shifts = [float(((a.mean(0) - b.mean(0)) ** 2).sum()) for b in others]
     if means_only:
-        return shift
-    s1, s2 = ledoit_wolf(a)[0], ledoit_wolf(b)[0]
-    values, vectors = np.linalg.eigh(s1)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T  # (d, d)
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ s2 @ root), 0, None)).sum()
+        return shifts
+    one = covariance(a)
+    root = _root(one)
+    pairs = zip(shifts, map(covariance, others), strict=True)
+    return [_distance(shift, one, root, two) for shift, two in pairs]
+
+
+def covariance(rows: Array) -> Array:
+    """(d, d) covariance of rows (n, d), drawn towards a multiple of the identity as Ledoit & Wolf 2004 prove best.
+
+    The same number as scikit-learn's ledoit_wolf; its sum over pairs of columns is taken over rows, which is quicker.
+    """
+    n, d = rows.shape
+    x = rows - rows.mean(0)
+    plain = x.T @ x / n
+    mean, square = float(np.trace(plain)) / d, float((plain**2).sum())
+    spread = max(square / d - mean**2, 0.0)
+    noise = (float(((x**2).sum(1) ** 2).sum()) / n - square) / (n * d)
+    share = min(noise / spread, 1.0) if spread > 0 and noise > 0 else 0.0
+    return np.asarray((1 - share) * plain + share * mean * np.eye(d))
+
+
+def _root(s: Array) -> Array:
+    """R (d, d) with R R^T = s: Cholesky's, or from the eigenvalues where s is singular."""
+    try:
+        return np.asarray(np.linalg.cholesky(s))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(s)
+        return np.asarray(vectors * np.sqrt(np.clip(values, 0, None)))
+
+
+def _distance(shift: float, s1: Array, root: Array, s2: Array) -> float:
+    """The Fréchet distance d^2 of two normal distributions, from |m1 - m2|^2 and the covariances (d, d).
+
+    The eigenvalues of root^T S2 root are those of S1^1/2 S2 S1^1/2, whichever root of S1 is taken.
+    """
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root.T @ s2 @ root), 0, None)).sum()
     return max(shift + float(np.trace(s1) + np.trace(s2) - 2 * cross), 0.0)
 
 
+def _plain(a: Array, b: Array) -> float:
+    """d^2 with the sample covariances (n - 1), as FID and frd-score have it."""
+    s1, s2 = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+    return _distance(float(((a.mean(0) - b.mean(0)) ** 2).sum()), s1, _root(s1), s2)
+
+
+def fid(a: Array, b: Array) -> float:
+    """Fréchet distance d^2 with sample covariances, as FID has it (Heusel 2017), of embeddings (n, d), (m, d).
+
+    Biased by about 1 / n (Chong & Forsyth 2020): only values at the same n compare. NaN with fewer than two rows.
+    """
+    return _plain(a, b) if min(len(a), len(b)) > 1 else math.nan
+
+
+def frd_v0(a: Array, b: Array) -> float:
+    """FRD version 0 of feature rows (n, d), (m, d), as frd-score 1.0.1 defines it (Osuala 2024, arXiv 2403.13890).
+
+    Each column is scaled to [0, 7.4567] by its least and greatest value in both sets together; what is missing, or
+    constant, stands in the middle. d^2 with sample covariances, no logarithm. Symmetric. NaN with fewer than two rows.
+    """
+    if min(len(a), len(b)) < 2 or a.shape[1] == 0:
+        return math.nan
+    both = np.concatenate([a, b])
+    known = np.isfinite(both)
+    low = np.where(known, both, np.inf).min(0)
+    span = np.where(known, both, -np.inf).max(0) - low
+    moves = np.isfinite(span) & (span > 0)
+    scaled = (both - np.where(moves, low, 0)) / np.where(moves, span, 1)
+    scaled = np.where(known & moves, scaled, 0.5) * V0_RANGE
+    return _plain(scaled[: len(a)], scaled[len(a) :])
+
+
+def frd_v1(a: Array, b: Array, use_paper_log: bool = False) -> float:
+    """FRD version 1 of feature rows (n, d), (m, d), as frd-score 1.0.1 defines it (Konz 2024, arXiv 2412.01496).
+
+    Rows with NaN are left out; single precision; z-scores with mean and standard deviation of `a` (so a and b are not
+    exchangeable); columns that then hold NaN or infinity are left out; log(d^2) with sample covariances. The paper's
+    equation 3 is log(d), half of it: use_paper_log. NaN with fewer than two rows or no column, -inf where d = 0.
+    """
+    first, second = (x[~np.isnan(x).any(1)].astype(np.float32) for x in (a, b))
+    if min(len(first), len(second)) < 2:
+        return math.nan
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        z1, z2 = ((x - first.mean(0)) / first.std(0) for x in (first, second))
+    keep = np.isfinite(z1).all(0) & np.isfinite(z2).all(0)
+    if not keep.any():
+        return math.nan
+    squared = _plain(z1[:, keep], z2[:, keep])
+    return (math.log(squared) if squared > 0 else -math.inf) * (0.5 if use_paper_log else 1.0)
+
+
+def frd_findings(
+    space: str, label: str, train: Features, holdout: Features, synthetic: Features, seed: int
+) -> list[Finding]:
+    """FRD v0 and v1 of holdout (first) and synthetic, by name, to compare with publications; they judge nothing.
+
+    One draw of n = the smallest set; yardstick: holdout and train, at the same n. There is no bar, because none is
+    published: the value falls with n and rises with the number of features, and the logarithm hides the null.
+    The state is never fail. It is inconclusive, with that reason.
+    """
+    sets = (train, holdout, synthetic)
+    generator = rng(seed, f"frd {space} {label}")
+    n = min(len(s) for s in sets)
+    t, h, s = (draw(x, n, generator).values for x in sets)
+    found = []
+    for name, measure in (("FRD v0 (frd-score)", frd_v0), ("FRD v1, log d² (frd-score)", frd_v1)):
+        finding = partial(
+            Finding, "fidelity", f"{name}, {space}", label, n_images=len(holdout), n_patients=holdout.n_patients
+        )
+        value, yardstick = measure(h, s), measure(h, t)
+        if not math.isfinite(value):
+            why = f"not defined for {n} images a side" + (" whose features do not vary" if n > 1 else "; it needs two")
+            found.append(finding(note=why))
+            continue
+        note = f"a published number, to be compared only at {n} images a side and with these {t.shape[1]} features: "
+        note += "it has no bar, so it judges nothing"
+        beside = yardstick if math.isfinite(yardstick) else None
+        found.append(finding(value, yardstick=beside, state=INCONCLUSIVE, note=note))
+    return found
+
+
 def frechet_findings(
-    space: str, label: str, train: Features, holdout: Features, synthetic: Features, seed: int, resamples: int = 200
+    space: str,
+    label: str,
+    train: Features,
+    holdout: Features,
+    synthetic: Features,
+    seed: int,
+    resamples: int = 200,
+    level: float = LEVEL,
 ) -> list[Finding]:
     """d^2(synthetic, holdout) against RATIO x d^2(train, holdout), both at n = the smallest of the three sets.
 
-    value and yardstick are means over 20 draws of n images. low and high are the value times the 95 % spread of
-    the *ratio* over halves by patient, so that the yardstick's own uncertainty is in the interval the bar is held to.
+    value and yardstick are means over 20 draws of n images. Null: the ratio of other real patients. What is resampled
+    are halves of the patients of train and of holdout, and of the synthetic images; the standard deviation of
+    log(value / yardstick) over them gives the interval, so that the yardstick's own uncertainty is in it (printed in
+    the unit of the value; of log(value) alone where the bar is not the yardstick's).
+    bar: RATIO x yardstick, or d^2 of a shift of SHIFT standard deviations along train's main axis where that is more:
+    the yardstick falls with n and would in the end forbid what does not matter, and the scatter of the ratio does not
+    fall with n, so that without it no number of patients would let a good set pass.
+    fail: value above the bar, and the interval at 1 - 2 x `level` wholly above RATIO x yardstick. pass: the 95 %
+    interval below the bar.
     """
     data = prepare(train, holdout, synthetic)
     real = data.holdout
@@ -52,20 +191,48 @@ def frechet_findings(
     n = min(len(data.train), len(data.holdout), len(data.synthetic))
 
     def measure(t: Features, h: Features, s: Features) -> Array:
-        return np.array([frechet(h.values, x.values, n < COVARIANCES) for x in (s, t)])
+        return np.array(_distances(h.values, (s.values, t.values), n < COVARIANCES))
 
+    if len(data.train.names) > WIDE and n >= COVARIANCES:
+        resamples = min(resamples, FEW)
     whole, halves = sample(measure, data, seed, f"frechet {space} {label}", resamples)
     if not len(halves):
         return [finding(note=UNEVEN)]
-    value, yardstick = np.mean(whole, axis=0)
-    spread = np.log(np.maximum(halves[:, 0], 1e-12) / np.maximum(halves[:, 1], 1e-12))
-    low, high = value * np.exp(np.quantile(spread - np.median(spread), [0.025, 0.975]))
+    value, yardstick = (float(x) for x in np.mean(whole, axis=0))
+    small = SHIFT**2 * float(np.linalg.eigvalsh(np.atleast_2d(np.cov(data.train.values, rowvar=False)))[-1])
+    bar = ("<=", max(RATIO * yardstick, small))
+    logs = np.log(np.maximum(halves, 1e-12))  # (resamples, 2)
+    relative, alone = float(np.std(logs[:, 0] - logs[:, 1])), float(np.std(logs[:, 0]))
+    spread = relative if bar[1] > small else alone
+    low, high = value * math.exp(-1.96 * spread), value * math.exp(1.96 * spread)
     means = (
         f"only the means of the features are compared, for the smallest set has {n} images: their spread takes "
         f"{COVARIANCES} in each set, so that a lost variety would not be seen here"
         if n < COVARIANCES
         else ""
     )
-    bar = ("<=", RATIO * float(yardstick))
-    state, note = settle(value, low, high, bar, data, means)
-    return [finding(float(value), float(low), float(high), float(yardstick), bar, state=state, note=note)]
+    strict = float(student.isf(level, max(len(halves) - 1, 1)))
+    above = math.log(max(value, 1e-12) / max(RATIO * yardstick, 1e-12))
+    why = f"synthetic images lie {value / max(yardstick, 1e-12):.1f} times as far from new patients as training images "
+    why += f"do, give or take a factor of {math.exp(min(1.96 * relative, 9)):.1f}"
+    if value > bar[1] and above > strict * relative:
+        state = FAIL
+    elif high <= bar[1]:
+        state = PASS
+        if data.lost > LOST:
+            state, why = INCONCLUSIVE, "too many synthetic images have undefined features for a pass"
+    else:
+        state = INCONCLUSIVE
+        # without a difference d^2 falls with 1 / n; with one its interval narrows with the root of n
+        factor = (strict * relative / max(above, 1e-9)) ** 2 if value > bar[1] else high / max(small, 1e-12)
+        why += f": {settling(real.n_patients, factor)}"
+    note = "; ".join(filter(None, [why, means, data.note]))
+    return [finding(value, low, high, yardstick, bar, state=state, note=note)]
+
+
+def settling(patients: int, factor: float) -> str:
+    """How many holdout patients would settle it, where the sample must grow by `factor`."""
+    if factor > 20:
+        return "it lies so near the bar that no realistic number of patients would settle it"
+    need = math.ceil(max(factor, 1.1) * patients / 10) * 10
+    return f"about {need} holdout patients of this class, and as many synthetic images, would settle it"

@@ -5,15 +5,15 @@ Opens the roles train, select (only to be left out) and holdout; the role test s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ganatomy.core.cohort import HOLDOUT, TRAIN, Cohort, read_manifest
+from ganatomy.core.cohort import HOLDOUT, SELECT, TRAIN, Cohort, read_manifest
 from ganatomy.core.errors import RunError, SettingsError
-from ganatomy.core.finding import FAIL, NOT_COMPUTED, Finding, write_findings
+from ganatomy.core.finding import write_findings
 from ganatomy.core.image import Image
 from ganatomy.core.picture import Picture, beside, display, grid, write_pictures, write_png
 from ganatomy.core.progress import progress, say
@@ -25,19 +25,13 @@ from ganatomy.data.intensity import Intensity
 from ganatomy.data.intensity import fit as fit_intensity
 from ganatomy.data.read import hashed, pixels
 from ganatomy.generate import load_generator
+from ganatomy.integrity.battery import Side, battery
 from ganatomy.integrity.copying import (
-    Mirror,
     closest,
-    copying_findings,
     mirror_thumbnails,
-    nearest,
-    suspects,
     thumbnails,
 )
-from ganatomy.integrity.coverage import coverage_findings
-from ganatomy.integrity.features import Features, undefined_findings
-from ganatomy.integrity.frechet import frechet_findings
-from ganatomy.integrity.marginals import marginal_findings, marginal_table
+from ganatomy.integrity.features import Features
 from ganatomy.jobs.sets import Sets, gather
 from ganatomy.radiomics.extraction import extract
 from ganatomy.radiomics.settings import RadiomicsSettings
@@ -149,9 +143,11 @@ def compare(
 ) -> list[Path]:
     """Every gate for every class that has synthetic images; features, findings and pictures in `target`."""
     sets = {TRAIN: real.where(TRAIN), HOLDOUT: real.where(HOLDOUT), SYNTHETIC: synthetic}
+    if SELECT in real.column("role"):  # real images that the generator did not learn from: a reference for attacks
+        sets[SELECT] = real.where(SELECT)
     values = {name: unchanged(cohort) for name, cohort in sets.items()}
     # real images pass the window the network saw, so that no gate mistakes clipping for a difference
-    for name in (TRAIN, HOLDOUT):
+    for name in sets.keys() - {SYNTHETIC}:
         values[name] = intensity.decode(intensity.encode(values[name]))
     scaled = {name: intensity.encode(stack) for name, stack in values.items()}
     tables = {name: measure(stack, intensity, settings.measures) for name, stack in values.items()}
@@ -167,74 +163,65 @@ def compare(
         settings.network,
         settings.check_seed,
     )
-    embedded = {name: embedding(net, stack) for name, stack in scaled.items()}
-    deviation = values[TRAIN].astype(np.float64).std((0, 2, 3))
-    small = {name: thumbnails(stack, np.maximum(deviation, 1e-9)) for name, stack in values.items()}
-
-    findings: list[Finding] = []
-    marginals: list[pd.DataFrame] = []
-    suspected: list[pd.DataFrame] = []
-    pictures: list[Picture] = []
     files = {name: np.array(paths(cohort, target.parent)) for name, cohort in sets.items()}
+
+    def side(name: str) -> Side:
+        embedded = embedding(net, scaled[name])
+        seen = tuple(str(i) for i in range(embedded.shape[1]))
+        spaces = {"radiomics": (tuple(tables[name].columns), tables[name].to_numpy()), "classifier": (seen, embedded)}
+        cohort = sets[name]
+        whose = () if name == SYNTHETIC else tuple(cohort.patients)
+        unit, spacing = tuple(cohort.column("unit")), tuple(cohort.column("spacing"))
+        return Side(tuple(cohort.labels), whose, spaces, values[name], tuple(files[name]), unit, spacing)
+
     with progress("check", len(real.classes)) as advance:
-        for label in real.classes:
-            rows = {name: [i for i, own in enumerate(cohort.labels) if own == label] for name, cohort in sets.items()}
-            if not rows[SYNTHETIC]:
-                note = "no synthetic image of this class was made"
-                findings.append(Finding("scope", "synthetic images", label, state=NOT_COMPUTED, note=note))
-                advance(1)
-                continue
-
-            def spaces(
-                of: dict[str, np.ndarray], names: list[str], rows: dict[str, list[int]] = rows
-            ) -> tuple[Features, Features, Features]:
-                people = {name: tuple(np.array(sets[name].patients)[rows[name]]) for name in (TRAIN, HOLDOUT)}
-
-                def part(name: str) -> Features:
-                    return Features(of[name][rows[name]], tuple(names), people.get(name, ()))
-
-                return part(TRAIN), part(HOLDOUT), part(SYNTHETIC)
-
-            radiomics = spaces({name: table.to_numpy() for name, table in tables.items()}, list(tables[TRAIN].columns))
-            seen = spaces(embedded, [str(i) for i in range(embedded[TRAIN].shape[1])])
-            vectors = spaces(small, [str(i) for i in range(small[TRAIN].shape[1])])
-            seed, n = settings.check_seed, settings.resamples
-            findings += undefined_findings(label, *radiomics)
-            findings += frechet_findings("radiomics", label, *radiomics, seed, n)
-            findings += frechet_findings("classifier", label, *seen, seed, n)
-            findings += coverage_findings("radiomics", label, *radiomics, seed, n)
-            named = {name: files[name][own] for name, own in rows.items()}
-            compared = {"pixels": (vectors, mirror_thumbnails), "classifier": (seen, None)}
-            found, copies = copying(label, compared, named, seed)
-            findings += found
-            suspected.append(copies)
-            findings += marginal_findings("radiomics", label, *radiomics, seed)
-            marginals.append(marginal_table(label, *radiomics, seed).assign(**{"class": label}))
-
-            shown = {name: display(values[name][own], intensity.low, intensity.high) for name, own in rows.items()}
-            pictures += draw(label, shown, vectors[0], vectors[2], seed, target, len(suspected) - 1)
-            pictures += draw_suspects(label, shown, suspected[-1], target, len(suspected) - 1)
-            advance(1)
+        found = battery(
+            side(TRAIN),
+            side(HOLDOUT),
+            side(SYNTHETIC),
+            side(SELECT) if SELECT in sets else None,
+            seed=settings.check_seed,
+            resamples=settings.resamples,
+            advance=advance,
+        )
+    suspected = found.tables["suspects"]
+    pictures: list[Picture] = []
+    deviation = np.maximum(values[TRAIN].astype(np.float64).std((0, 2, 3)), 1e-9)
+    for number, label in enumerate(label for label in real.classes if label in synthetic.classes):
+        rows = {name: np.flatnonzero(np.array(cohort.labels) == label) for name, cohort in sets.items()}
+        shown = {name: display(values[name][own], intensity.low, intensity.high) for name, own in rows.items()}
+        small = {name: thumbnails(values[name][rows[name]], deviation) for name in (TRAIN, SYNTHETIC)}
+        names = tuple(map(str, range(small[TRAIN].shape[1])))
+        whose = tuple(np.array(learned.patients)[rows[TRAIN]])
+        one, two = Features(small[TRAIN], names, whose), Features(small[SYNTHETIC], names)
+        pictures += draw(label, shown, one, two, settings.check_seed, target, number)
+        pictures += draw_suspects(label, values, suspected[suspected["class"] == label], intensity, target, number)
+    made, original = (suspected[name].to_numpy(np.int64) for name in ("image", "original"))
+    suspected = suspected.assign(
+        path=files[SYNTHETIC][made],
+        nearest=files[TRAIN][original],
+        nearest_patient=np.array(learned.patients, dtype=object)[original],
+    )
     features = pd.concat(
         [
             pd.DataFrame({"set": name, "class": c.labels, "patient": c.column("patient"), "path": files[name]}).join(
                 tables[name]
             )
             for name, c in sets.items()
+            if name != SELECT
         ]
     )
+
+    def csv(table: pd.DataFrame, digits: int) -> str:
+        return table.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
+
     return [
         *(target / picture.file for picture in pictures),
         write_pictures(target, pictures),
-        write_text(target / "features.csv", features.to_csv(index=False, float_format="%.9g", lineterminator="\n")),
-        write_text(
-            target / "marginals.csv", pd.concat(marginals).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        ),
-        write_text(
-            target / "suspects.csv",
-            pd.concat(suspected)[list(SUSPECTS)].to_csv(index=False, float_format="%.6g", lineterminator="\n"),
-        ),
-        write_findings(target / "findings.json", findings),
+        write_text(target / "features.csv", csv(features, 9)),
+        write_text(target / "marginals.csv", csv(found.tables["marginals"], 6)),
+        write_text(target / "suspects.csv", csv(suspected[list(SUSPECTS)], 6)),
+        write_findings(target / "findings.json", found.findings),
     ]
 
 
@@ -284,42 +271,16 @@ def draw(
     ]
 
 
-def copying(
-    label: str,
-    compared: Mapping[str, tuple[tuple[Features, Features, Features], Mirror | None]],
-    named: Mapping[str, np.ndarray],
-    seed: int,
-) -> tuple[list[Finding], pd.DataFrame]:
-    """The findings on copies, and a row for each suspected copy and space that it stands out in, most suspected first.
-
-    compared: space -> train, holdout and synthetic rows of one class, and their mirror images; named: paths per set
-    Columns of the table: SUSPECTS; then `image`, `original`, the rows of synthetic and of train.
-    """
-    findings, tables = [], []
-    for space, ((train, holdout, synthetic), mirror) in compared.items():
-        image = suspects(train, holdout, synthetic, seed, mirror)
-        distance, ratio, original = nearest(train, synthetic.values[image], mirror)
-        whose = np.array(train.patients, dtype=object)[original]
-        paths = named[SYNTHETIC][image], named[TRAIN][original]
-        row = (label, paths[0], paths[1], whose, space, distance, ratio, image, original)
-        tables.append(pd.DataFrame(dict(zip((*SUSPECTS, "image", "original"), row, strict=True))))
-        for finding in copying_findings(space, label, train, holdout, synthetic, seed, mirror):
-            told = ", " if finding.state == FAIL else f"; suspected copies: {len(image)}, "
-            note = finding.note + (f"{told}listed in check/suspects.csv" if len(image) else "")
-            findings.append(replace(finding, note=note))
-    return findings, pd.concat(tables).sort_values("ratio", kind="stable")
-
-
 def draw_suspects(
-    label: str, shown: dict[str, np.ndarray], table: pd.DataFrame, target: Path, number: int
+    label: str, values: Mapping[str, np.ndarray], table: pd.DataFrame, intensity: Intensity, target: Path, number: int
 ) -> list[Picture]:
     """The first suspected copies above what each is nearest to; nothing where there is none. table: by `ratio`."""
     if table.empty:
         return []
     first = table.drop_duplicates("image")[:PAIRS]
     file = f"suspects-{number}.png"
-    two = np.concatenate([shown[SYNTHETIC][first["image"]], shown[TRAIN][first["original"]]])
-    write_png(target / file, grid(two, len(first), gap=2))
+    two = np.concatenate([values[SYNTHETIC][first["image"]], values[TRAIN][first["original"]]])
+    write_png(target / file, grid(display(two, intensity.low, intensity.high), len(first), gap=2))
     caption = (
         f"The {len(first)} most suspected of {table['image'].nunique()}. Above, the synthetic image; below, the "
         "training image it is nearest to. The file check/suspects.csv names them all."

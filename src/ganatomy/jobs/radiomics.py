@@ -31,6 +31,7 @@ from ganatomy.radiomics.settings import STANDARD, RadiomicsSettings
 FORMAT = 1
 BATCH = 64, 2**20  # images that go to a process at once, and bytes of their files: small images are many
 OTHER = ELSEWHERE.replace("folder", "file")
+FILES = ".json, .toml or .yaml file, or a parameter file of pyradiomics"  # what --settings reads
 KINDS: dict[str, type] = dict.fromkeys(("image", "mask", *ABOUT), str) | {"label": int, "voxels": int}
 NOTES = ("image", "mask", "label", "column", "reason")
 
@@ -128,6 +129,9 @@ def run(settings: RadiomicsJob) -> Path:
         if not failures:
             kept.unlink()
     say(f"radiomics: {outputs[out.name]['rows']} regions of {len(keys) - len(failures)} image(s) ({out})")
+    left_out = len(left) + len(failures)
+    if undefined := outputs[_beside(out, "notes.csv").name]["rows"] - left_out:
+        say(f"note: {undefined} value(s) are undefined; {_beside(out, 'notes.csv')} says why")
     if named := [failure.image for failure in (*left, *failures)]:
         say(f"note: {len(named)} image(s) were left out, see {_beside(out, 'notes.csv')}: {listed(named)}")
     return out
@@ -180,7 +184,8 @@ def _refuse_others(out: Path, kept: Path, head: Mapping[str, Any]) -> None:
         raise RunError(f"{record} is damaged; {ANEW} and give the command again")
     for other in (old, begun or old):
         if changed := other_settings(other, head):
-            raise RunError(f"{out} was made with other settings ({changed}); {OTHER}, or {ANEW} to make it anew")
+            made = out.with_name(next(iter(other.get("outputs") or ()), out.name))
+            raise RunError(f"{made} was made with other settings ({changed}); {OTHER}, or {ANEW} to make it anew")
 
 
 def _is_done(out: Path, head: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:

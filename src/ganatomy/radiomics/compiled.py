@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,18 +35,13 @@ def folder() -> Path:
     place = Path(base) / "ganatomy" / f"compiled-{hashlib.sha256(str(here).encode()).hexdigest()[:12]}"
     mine = place / content.hexdigest()[:16]
     try:
-        if not mine.exists():
-            place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # it is there, or another process was quicker
             mine.mkdir()
             say("note: the feature engine is compiled for this machine, once; it takes about half a minute")
             for other in place.iterdir():
                 if other != mine:
                     shutil.rmtree(other, ignore_errors=True)
-    except FileExistsError:  # another process was quicker
-        pass
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="ganatomy-"))
-    try:
         with tempfile.TemporaryFile(dir=mine):
             return mine
     except OSError:

@@ -88,7 +88,7 @@ def _measure(levels, n, most, pad, lag, weight, single, merged, table, out):  # 
     counts = np.zeros((most + 1) * longest * WIDTH, np.uint16)
     cells, reach = np.zeros((most + 1) * longest * WIDTH), np.zeros(most + 1, np.int64)
     by_level, by_length = np.empty((most + 1) * WIDTH), np.empty(longest * WIDTH)
-    run = np.zeros(GROUP * 2 * height * width, np.uint16)
+    run = np.zeros(GROUP * 2 * height * width + 2 * width + SHORTS, np.uint16)  # room for what is read behind the end
     facts, factor, feature = np.empty(FACTS * WIDTH), np.empty(WIDTH), np.empty(COUNT)
     sums, times = np.empty(COUNT), np.empty(COUNT)
     slices, high, shape = depth - 2 * pad, height - 2 * pad, (height, width, pad)
@@ -163,7 +163,8 @@ def _advance(box, width, start, stop, lag, run, here, below):  # type: ignore[no
     """Places of the voxels start .. stop - 1 in their runs: one more than the voxel before, if of the same level.
 
     run: see `_count`; here, below: the slots of this slice and the one before
-    A run is looked up only where the voxel before has the same level, hence was visited: `run` needs no clearing.
+    A run is looked up only where the voxel before has the same level, hence was visited: `run` needs no clearing. That
+    does not hold outside the region, so there every voxel is a run of its own.
     """
     source = here if lag <= np.uint64(width + 1) else below  # a larger lag leads to the slice before
     many = np.uint64(SHORTS)
@@ -173,7 +174,8 @@ def _advance(box, width, start, stop, lag, run, here, below):  # type: ignore[no
             count_on(box, start, lag, run, start + here, start + source - lag)
             start += many
     for k in range(start, stop):
-        run[k + here] = run[k + source - lag] * np.uint16(box[k] == box[k - lag]) + np.uint16(1)
+        same = (box[k] == box[k - lag]) & (box[k] != 0)
+        run[k + here] = run[k + source - lag] * np.uint16(same) + np.uint16(1)
 
 
 @inner

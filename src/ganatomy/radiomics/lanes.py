@@ -108,7 +108,7 @@ def at(context, vector, lane):
 
 @intrinsic
 def count_on(context, keys, k, lag, counts, to, source):
-    """counts[to] = 1 + (counts[source] if keys[k] == keys[k - lag] else 0), for the next 16 of each index at once.
+    """counts[to] = 1 + (counts[source] if keys[k] == keys[k - lag] != 0 else 0), for the next 16 of each index at once.
 
     keys, counts: uint16 arrays; k, lag, to, source: uint64; what is read is read before any of it is written
     """
@@ -124,7 +124,9 @@ def count_on(context, keys, k, lag, counts, to, source):
         here = builder.load(address(keys, 0, k), align=2)
         before = builder.load(address(keys, 0, builder.sub(k, lag)), align=2)
         last = builder.load(address(counts, 3, source), align=2)
-        counted = builder.select(builder.icmp_unsigned("==", here, before), last, ir.Constant(kind, [0] * SHORTS))
+        none = ir.Constant(kind, [0] * SHORTS)
+        same = builder.and_(builder.icmp_unsigned("==", here, before), builder.icmp_unsigned("!=", here, none))
+        counted = builder.select(same, last, none)
         builder.store(builder.add(counted, ir.Constant(kind, [1] * SHORTS)), address(counts, 3, to), align=2)
         return context.get_dummy_value()
 

@@ -97,17 +97,19 @@ def _cells() -> tuple[Int, Float]:
 def _closed_cells() -> tuple[Float, Float]:
     """Of each cube in a closed mesh: (256,) volume inside beyond an eighth of a voxel for each corner inside, in
     voxels; (256, 9, 3) normals of its triangles."""
-    excess, normals = np.zeros(256), np.zeros((256, 9, 3))
-    for cube, letters in closed().items():
-        a, b, c = np.moveaxis(triangles(letters), 1, 0)
-        normal = np.cross(a, b) + np.cross(b, c) + np.cross(c, a)
-        normals[cube, : len(normal)] = normal
-        corner = np.array([cube >> bit & 1 for bit in range(8)]).reshape(2, 2, 2)
-        faces = 0.0  # parts inside of the three faces away from the first corner; those at it have no height
-        for face in (corner[1], corner[:, 1], corner[:, :, 1]):
-            apart = face[0, 0] == face[1, 1] != face[0, 1] == face[1, 0]
-            faces += 0.75 if apart else (0, 1 / 8, 1 / 2, 7 / 8, 1)[face.sum()]
-        excess[cube] = (a * np.cross(b, c)).sum() / 48 + faces / 3 - corner.sum() / 8
+    cubes = closed()
+    sizes = [len(letters) // 3 for letters in cubes.values()]
+    owner = np.repeat(list(cubes), sizes)
+    a, b, c = np.moveaxis(triangles("".join(cubes.values())), 1, 0)
+    normals = np.zeros((256, 9, 3))
+    normals[owner, np.concatenate([range(size) for size in sizes])] = np.cross(b - a, c - a)
+    solid = np.bincount(owner, (a * np.cross(b, c)).sum(1), 256) / 48
+    corners = (np.arange(256)[:, None] >> np.arange(8) & 1).reshape(256, 2, 2, 2)
+    faces = np.zeros(256)  # parts inside of the three faces away from the first corner; those at it have no height
+    for face in (corners[:, 1], corners[:, :, 1], corners[:, :, :, 1]):
+        apart = (face[:, 0, 0] == face[:, 1, 1]) & (face[:, 0, 1] == face[:, 1, 0]) & (face[:, 0, 0] != face[:, 0, 1])
+        faces += np.where(apart, 3 / 4, np.array([0, 1 / 8, 1 / 2, 7 / 8, 1])[face.sum((1, 2))])
+    excess: Float = solid + faces / 3 - corners.sum((1, 2, 3)) / 8
     return excess, normals
 
 

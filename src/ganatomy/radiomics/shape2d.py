@@ -34,6 +34,13 @@ def measure_2d(regions: Regions) -> Float:
     return _measure(np.ascontiguousarray(regions.shape).view(np.uint8), np.array(regions.spacing, np.float64))
 
 
+def reason(name: str, voxels: int, levels: int) -> str:
+    """Why the column `name` is NaN for a region of so many voxels and distinct grey levels."""
+    if voxels == 0:
+        return "an empty region has no shape"
+    return "one pixel has no axes" if voxels == 1 else "a region of several slices has no outline"
+
+
 @compiled
 def _measure(shape: Byte, spacing: Float) -> Float:
     batch, _, height, _ = shape.shape

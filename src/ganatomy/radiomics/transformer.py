@@ -1,6 +1,7 @@
 """The feature engine as a step of a scikit-learn pipeline. Knows scikit-learn's rules; measures nothing itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class RadiomicsExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Learn the columns from the first image."""
         names = self._measure(self._images(X)[:1])[1]
         self.feature_names_ = np.asarray(names, dtype=object)
+        if self.image_shape is not None:
+            self.n_features_in_ = int(np.prod(self.image_shape))
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:
@@ -60,8 +63,20 @@ class RadiomicsExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "feature_names_")
         return self.feature_names_
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = self.image_shape is not None, True
+        return tags
+
     def _images(self, X: Any) -> Any:
+        if X is None or isinstance(X, (str, Path)):
+            raise InputError("X is images as arrays; files and folders go to ganatomy.radiomics.extract")
         if self.image_shape is None:
+            if not isinstance(X, (list, tuple)) and np.ndim(X) == 2:
+                raise InputError(
+                    f"X of shape {np.shape(X)} is rows of numbers; say with image_shape=(H, W) what images they are, "
+                    "and give one image as X[None]"
+                )
             return X
         rows = np.asarray(X)
         shape = tuple(self.image_shape)

@@ -34,6 +34,7 @@ QUESTIONS = {
     "labels": "Do the classes differ as the real classes do?",
     "utility": "Does a classifier become better on patients it has never seen?",
     "fairness": "Do all groups of patients fare alike?",
+    "hygiene": "Are the sets kept apart, and stored alike?",
     "scope": "Were images of every class made?",
 }
 
