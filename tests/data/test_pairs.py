@@ -128,6 +128,9 @@ def test_other_cohorts(tmp_path: Path) -> None:
     np.savez(tmp_path / "c.npz", images=np.zeros((3, 4, 5), np.uint8), labels=np.array([0, 1, 1]))
     pairs = find(str(tmp_path / "c.npz")).pairs
     assert [volume.read(pair.image).values.shape for pair in pairs] == [(4, 5)] * 3
+    np.savez(tmp_path / "d.npz", volumes=np.zeros((3, 4, 5, 6)), masks=np.zeros((3, 4, 5, 6)))
+    with pytest.raises(InputError, match=r"d\.npz has no array 'images' but volumes, masks; .*\['volumes'\]\)$"):
+        find(str(tmp_path / "d.npz"))
     few = find("phantom:").pairs[:2]
     assert all(pair.image.startswith("phantom:") for pair in few) and volume.read(few[0].image).values.ndim == 2
     with pytest.raises(InputError, match="--masks go with images in files"):

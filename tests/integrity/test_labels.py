@@ -268,14 +268,15 @@ def test_what_cannot_be_computed_says_why() -> None:
         return found[0].note
 
     classes, train, holdout, synthetic = world(0, n=(60, 25, 25))
-    assert "one class only" in notes(("c0",), train, holdout, synthetic)
-    assert notes(classes, train, holdout, {"c0": synthetic["c0"]}) == "synthetic has no image of class c1"
+    assert "fewer than two classes" in notes(("c0",), train, holdout, synthetic)
+    assert "fewer than two classes" in notes(classes, {"c0": train["c0"]}, holdout, synthetic)
+    assert notes(classes, train, holdout, {}) == "there is no synthetic image of these classes"
     few = {**holdout, "c1": holdout["c1"].take(np.arange(19))}
-    assert notes(classes, train, few, synthetic) == (
-        "holdout has 19 patients of class c1 that can be used, this gate needs 20"
+    assert "c1 is left out: 60 train and 19 holdout patients can be used, 20 of each" in notes(
+        classes, train, few, synthetic
     )
     one = {c: Features(t.values, t.names, ("a",) * len(t)) for c, t in holdout.items()}
-    assert "holdout has " in notes(classes, train, one, synthetic)
+    assert "1 holdout patients can be used" in notes(classes, train, one, synthetic)
     shared = {c: Features(t.values, t.names, tuple(map(str, range(len(t))))) for c, t in holdout.items()}
     assert "counts for one of them" in notes(classes, train, shared, synthetic)
     same = {c: Features(np.ones((30, 12)), NAMED, tuple(f"{c}{i}" for i in range(30))) for c in classes}
@@ -285,6 +286,32 @@ def test_what_cannot_be_computed_says_why() -> None:
     other = {c: Features(t.values[:, :5], NAMED[:5]) for c, t in synthetic.items()}
     with pytest.raises(InputError, match="different feature columns"):
         labels_findings("x", classes, train, holdout, other, seed=0)
+
+
+def test_only_the_rare_class_was_made() -> None:
+    """Its images are held against holdout's, beside real images of the other class."""
+
+    def states(lie, level=0.05 / 8):  # type: ignore[no-untyped-def]
+        classes, train, holdout, synthetic = world(1, n=(300, 200, 200), lie=lie)
+        found = labels_findings("x", classes, train, holdout, {"c1": synthetic["c1"]}, seed=0, level=level)
+        assert all("c0 has 0 synthetic images" in f.note for f in found)
+        return {key: next(f.state for f in found if f.name == f"{name}, x") for key, name in NAMES.items()}
+
+    assert set(states(lambda z, c: z).values()) <= {"pass", "inconclusive"}
+    assert states(swapped(0.2))["wrong"] == "fail"
+    assert states(lambda z, c: z - centre(c, 2, 2.5))["difference"] == "fail"
+    alarms = 0
+    for seed in range(12):
+        classes, train, holdout, synthetic = world(seed, n=(60, 40, 60))
+        found = labels_findings("x", classes, train, holdout, {"c1": synthetic["c1"]}, seed=seed, level=0.05)
+        alarms += "fail" in [f.state for f in found]
+    assert alarms <= 3
+    # of three classes, one that is too small does not keep the others from being compared
+    classes, train, holdout, synthetic = world(0, n=(100, 60, 60), k=3)
+    small = {**holdout, "c1": holdout["c1"].take(np.arange(5))}
+    found = labels_findings("x", classes, train, small, synthetic, seed=0)
+    assert "fail" not in [f.state for f in found]
+    assert all(f.value is not None and "c1 is left out" in f.note for f in found)
 
 
 def test_features_that_know_no_class() -> None:

@@ -1,5 +1,6 @@
 """The one public call: what it takes, what it refuses, what it calls its columns, and what never changes a value."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -274,9 +275,9 @@ def test_labels_and_spacing_that_cannot_be() -> None:
         extract(SLICES, np.ones(SLICES.shape, int), settings=BINS, label=5)
     for spacing in ((0, 1), (1,), (1, float("nan")), (-1, 1), 2.0, "wide", (1, 1, 1, 1)):
         with pytest.raises(InputError, match="spacing"):
-            extract(SLICES, settings=BINS, spacing=spacing)  # type: ignore[arg-type]
+            extract(SLICES, settings=BINS, spacing=spacing)
     same(
-        extract(SLICES, settings=BINS, spacing=np.array([2.0, 0.5])),  # type: ignore[arg-type]
+        extract(SLICES, settings=BINS, spacing=np.array([2.0, 0.5])),
         extract(SLICES, settings=BINS, spacing=(2.0, 0.5)),
     )
 
@@ -284,7 +285,7 @@ def test_labels_and_spacing_that_cannot_be() -> None:
 def test_settings_are_settings() -> None:
     for wrong in (None, {"bin_width": 3}, "Params.yaml"):
         with pytest.raises(InputError, match=r"settings is a RadiomicsSettings, such as .*, not"):
-            extract(SLICES, settings=wrong)  # type: ignore[arg-type, call-overload]
+            extract(SLICES, settings=wrong)
     given: Any = {"families": "firstorder,glcm", "filters": ["original", "log"], "sigma": 2, "bin_width": "10"}
     plain = RadiomicsSettings(
         families=("firstorder", "glcm"), filters=("original", "log"), sigma=(2.0,), bin_width=10.0
@@ -368,18 +369,22 @@ def test_the_transformer_in_a_pipeline() -> None:
 
 @pytest.mark.slow
 def test_the_transformer_by_scikit_learns_rules() -> None:
-    from sklearn.linear_model import LogisticRegression
+    from joblib import parallel_config
     from sklearn.model_selection import GridSearchCV
+    from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import Pipeline
     from sklearn.utils.estimator_checks import check_no_attributes_set_in_init, check_parameters_default_constructible
 
     check_parameters_default_constructible("RadiomicsExtractor", RadiomicsExtractor())
     check_no_attributes_set_in_init("RadiomicsExtractor", RadiomicsExtractor(BINS))
     images = np.concatenate([SLICES, SLICES.cumsum(1) / 4])
-    pipeline = Pipeline([("features", RadiomicsExtractor()), ("classifier", LogisticRegression(max_iter=50))])
+    pipeline = Pipeline([("features", RadiomicsExtractor()), ("classifier", KNeighborsClassifier(1))])
     choices = [BINS.replace(families=("firstorder",), bin_count=count) for count in (4, 8)]
     search = GridSearchCV(pipeline, {"features__settings": choices}, cv=2, n_jobs=2, error_score="raise")
-    search.fit(images, np.repeat([0, 1], 6))
+    with parallel_config(backend="threading"):  # processes would outlive this test
+        search.fit(images, np.repeat([0, 1], 6))
+    whole = pickle.loads(pickle.dumps(pipeline.fit(images, np.repeat([0, 1], 6))))
+    assert list(whole.predict(images)) == list(pipeline.predict(images))
     assert search.best_params_["features__settings"] in choices
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ganatomy.core.errors import InputError, nearest
 from ganatomy.data import nifti, nrrd, phantom, regions, scan, slices, tiff, volume
+from ganatomy.data.read import npz_arrays
 
 SUFFIXES = (".seg.nrrd", *nifti.SUFFIXES, *nrrd.SUFFIXES, *tiff.SUFFIXES, *slices.PICTURES, ".dcm", ".dicom", ".ima")
 OF_MASK = "label|labels|mask|masks|seg|segmentation|segmentations|roi|rois|gt|labelstr|labelsts"
@@ -52,6 +53,12 @@ def find(images: str, masks: str = "") -> Found:
     if images.startswith(phantom.PREFIX) or (path.suffix.lower() == ".npz" and path.exists()):
         if masks:
             raise InputError(f"--masks go with images in files, not with {images}; leave it out")
+        names = [] if images.startswith(phantom.PREFIX) else list(npz_arrays(path))
+        if names and not {"images", "train_images"} & set(names):
+            raise InputError(
+                f"{images} has no array 'images' but {', '.join(names)}; save it so, or measure in Python: "
+                f"ganatomy.radiomics.extract(numpy.load('{images}')['{names[0]}'])"
+            )
         return Found([Pair(one) for one in scan.read(images).column("path")], [], [])
     if not path.exists() and not ("#" in images and Path(images.rpartition("#")[0]).exists()):
         raise InputError(f"there is no file or folder {images}; correct its name")

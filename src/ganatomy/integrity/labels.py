@@ -4,7 +4,7 @@ Knows one table of features per class. Does not know images, and trains one line
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,21 +52,31 @@ NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Rows of all classes. values: (n, d); codes: (n,) class; synthetic: (n,) which rows are; k: number of classes."""
+    """Rows of all classes. values: (n, d); codes: (n,) class; synthetic: (n,) which rows are; k: number of classes.
+
+    A class without synthetic rows (a generator may make only the rare one) has the holdout's rows on both sides: the
+    synthetic class is then compared with real others, and only its rows change places.
+    """
 
     values: Array
     codes: Index
     synthetic: Bools
     k: int
 
+    @property
+    def made(self) -> list[int]:
+        """The classes that have synthetic rows."""
+        return [int(code) for code in np.unique(self.codes[self.synthetic])]
+
     def rows(self, code: int, synthetic: bool) -> Index:
-        """The rows of one class of one set."""
-        return np.flatnonzero((self.codes == code) & (self.synthetic == synthetic))
+        """The rows of one class on one side."""
+        side = synthetic and code in self.made
+        return np.flatnonzero((self.codes == code) & (self.synthetic == side))
 
     def part(self, synthetic: bool) -> tuple[Array, Index]:
-        """values and codes of one set."""
-        keep = self.synthetic == synthetic
-        return self.values[keep], self.codes[keep]
+        """values and codes of one side."""
+        rows = np.concatenate([self.rows(code, synthetic) for code in range(self.k)])
+        return self.values[rows], self.codes[rows]
 
 
 def comparisons(k: int) -> range:
@@ -229,9 +239,9 @@ def mislabelled(log: Array, codes: Index) -> tuple[Array, Index]:
     return np.concatenate(wrong), np.tile(codes, k - 1)
 
 
-def balanced(hits: NDArray[np.generic], codes: Index, k: int) -> float:
+def balanced(hits: NDArray[np.generic], codes: Index, classes: Iterable[int]) -> float:
     """Mean over the classes of the share of hits."""
-    return float(np.mean([hits[codes == c].mean() for c in range(k)]))
+    return float(np.mean([hits[codes == c].mean() for c in classes]))
 
 
 def threshold(log: Array, codes: Index) -> float:
@@ -243,7 +253,7 @@ def threshold(log: Array, codes: Index) -> float:
     right, (wrong, true) = contradiction(log, codes), mislabelled(log, codes)
     best = (-1.0, 0.0)
     for t in np.linspace(0, 6, 25):
-        q, s = balanced(right > t, codes, k), balanced(wrong > t, true, k)
+        q, s = balanced(right > t, codes, range(k)), balanced(wrong > t, true, range(k))
         best = max(best, ((s - q) / math.sqrt((2 - WRONG) * q + WRONG * s + 2 / len(codes)), float(t)))
     return best[1]
 
@@ -254,7 +264,7 @@ def more_hits(hits: Bools, pool: Pool) -> float:
     The count is a sum over the classes of hypergeometric counts: Fisher's test, stratified.
     """
     law, count = np.ones(1), 0
-    for code in range(pool.k):
+    for code in pool.made:
         own = pool.codes == code
         n, total, made = int(own.sum()), int(hits[own].sum()), int((own & pool.synthetic).sum())
         law = np.convolve(law, hypergeom.pmf(np.arange(total + 1), n, total, made))
@@ -286,24 +296,26 @@ class Scores:
     facts: Array
     against: Array
 
-    def statistics(self, flags: list[Bools]) -> Array:
+    def statistics(self, flags: Mapping[int, Bools]) -> Array:
         """(draws, 6) statistics, large where the sets differ, of sets drawn as flags: per class (draws, n_c) synthetic.
 
         Columns: sum of squared differences of AUC, associations of opposite sign, more information, less information,
         wrong labels by the likelihood ratio, wrong labels by the tail.
         """
-        draws, n, k = len(flags[0]), len(self.pool.codes), self.pool.k
+        draws, n, k = len(next(iter(flags.values()))), len(self.pool.codes), self.pool.k
         made, real = np.zeros((draws, n), np.float32), np.zeros((draws, n), np.float32)
         tail = np.zeros(draws)
-        for code in range(k):
+        for code in set(range(k)) - set(flags):
             own = np.flatnonzero(self.pool.codes == code)
-            inside = flags[code]
+            made[:, own] = real[:, own] = 1 / len(own)
+        for code, inside in flags.items():
+            own = np.flatnonzero(self.pool.codes == code)
             count = int(inside[0].sum())
             made[:, own], real[:, own] = inside / count, ~inside / (len(own) - count)
             order = np.argsort(self.against[own], kind="stable")
             row = np.broadcast_to(self.against[own][order], inside.shape)
-            inside = inside[:, order]
-            sides = [tails(row[chosen].reshape(draws, -1)) for chosen in (inside, ~inside)]
+            ordered = inside[:, order]
+            sides = [tails(row[chosen].reshape(draws, -1)) for chosen in (ordered, ~ordered)]
             tail += sides[0] - sides[1]
         one, two = made @ self.cards, real @ self.cards
         gain = (made - real) @ self.facts
@@ -319,14 +331,13 @@ def shuffle_p(scores: Scores, alpha: float, generator: np.random.Generator) -> A
 
     Enough draws for p <= alpha / 3; fewer where it is plain that no statistic will reach it (Besag & Clifford 1991).
     """
-    own = [np.flatnonzero(scores.pool.codes == code) for code in range(scores.pool.k)]
-    actual = [scores.pool.synthetic[rows][None] for rows in own]
+    actual = {code: scores.pool.synthetic[scores.pool.codes == code][None] for code in scores.pool.made}
     seen = scores.statistics(actual)
     slack = 1e-6 * np.abs(seen)
     most = int(np.clip(math.ceil(4 / alpha), 999, 20000))
     count, drawn = np.zeros(6), 0
     while drawn < most and count.min() < 20:
-        flags = [generator.permuted(np.repeat(rows, 250, axis=0), axis=1) for rows in actual]
+        flags = {code: generator.permuted(np.repeat(rows, 250, axis=0), axis=1) for code, rows in actual.items()}
         count += (scores.statistics(flags) >= seen - slack).sum(0)
         drawn += 250
     return np.asarray((1 + count) / (1 + drawn))
@@ -336,6 +347,7 @@ def shuffle_p(scores: Scores, alpha: float, generator: np.random.Generator) -> A
 class Tables:
     """Rows ready to be compared: train with all its images, one image per patient of holdout and of train."""
 
+    classes: tuple[str, ...]  # those that are compared
     names: tuple[str, ...]
     train: tuple[Array, Index, Index]  # values, codes, owners
     pool: Pool  # holdout and synthetic
@@ -352,56 +364,70 @@ def assemble(
     seed: int,
 ) -> Tables | str:
     """One scale for all classes, rows that are independent; or the reason why the sets cannot be compared."""
-    if len(classes) < 2:
-        return "there is one class only: labels have nothing to tell apart"
     sets = (train, holdout, synthetic)
-    for what, tables in zip(("train", "holdout", "synthetic"), sets, strict=True):
-        if gone := [label for label in classes if label not in tables or not len(tables[label])]:
-            return f"{what} has no image of class {gone[0]}"
-    joined, codes = zip(*(_join(classes, tables) for tables in sets), strict=True)
+    whole = [c for c in classes if c in train and len(train[c]) and c in holdout and len(holdout[c])]
+    if len(whole) < 2:
+        return "fewer than two classes have images in train and in holdout: labels have nothing to tell apart"
+    if not any(label in synthetic and len(synthetic[label]) for label in whole):
+        return "there is no synthetic image of these classes"
+    names = train[whole[0]].names
+    joined, codes = zip(*(_join(whole, tables, names) for tables in sets), strict=True)
     data = prepare(*joined)
     if not data.train.names:
         return "no feature varies in train" + (f"; {data.note}" if data.note else "")
-    column = [joined[0].names.index(name) for name in data.train.names]
+    column = [names.index(name) for name in data.train.names]
     own = [c[np.isfinite(t.values[:, column]).all(1)] for t, c in zip(joined, codes, strict=True)]
 
     generator = rng(seed, "labels", "patients")
-    k, most = len(classes), max(MOST // (2 * len(classes)), LEAST)
     picked = [_independent(t, c, generator) for t, c in zip((data.train, data.holdout), own[:2], strict=True)]
     picked.append(generator.permutation(len(data.synthetic)))
-    rows = [np.concatenate([p[c[p] == code][:most] for code in range(k)]) for p, c in zip(picked, own, strict=True)]
-    for code, label in enumerate(classes):
-        for what, c, r, table in zip(("train", "holdout", "synthetic"), own, rows, sets, strict=True):
-            have = int((c[r] == code).sum())
-            if have < LEAST:
-                unit = "images" if what == "synthetic" else "patients"
-                why = f"{what} has {have} {unit} of class {label} that can be used, this gate needs {LEAST}"
-                if what != "synthetic" and table[label].n_patients >= LEAST:
-                    why += "; a patient with images of several classes counts for one of them"
-                return why + (f"; {data.note}" if data.note else "")
-    if len(data.train) > FITTED:
-        some = np.sort(generator.permutation(len(data.train))[:FITTED])
-    else:
-        some = np.arange(len(data.train))
+    count = [np.bincount(c[p], minlength=len(whole)) for c, p in zip(own, picked, strict=True)]
+    kept = [i for i in range(len(whole)) if min(count[0][i], count[1][i]) >= LEAST]
+    made = [i for i in kept if count[2][i] >= LEAST]
+    notes = [
+        f"{label} is left out: {count[0][i]} train and {count[1][i]} holdout patients can be used, {LEAST} of each are "
+        "needed (a patient with images of several classes counts for one of them)"
+        for i, label in enumerate(whole)
+        if i not in kept
+    ]
+    notes += [
+        f"{whole[i]} has {count[2][i]} synthetic images, fewer than {LEAST}: real ones stand in their place"
+        for i in kept
+        if i not in made
+    ]
+    notes = [*notes, data.note] if data.note else notes
+    if len(kept) < 2 or not made:
+        return "; ".join([f"{len(kept)} classes can be compared, {len(made)} of them with synthetic images", *notes])
+
+    k, most = len(kept), max(MOST // (2 * len(kept)), LEAST)
     values = (data.train.values, data.holdout.values, data.synthetic.values)
+    new = np.full(len(whole), -1)
+    new[kept] = np.arange(k)
+
+    def side(i: int, some: list[int]) -> tuple[Array, Index]:
+        rows = np.concatenate([picked[i][own[i][picked[i]] == code][:most] for code in some])
+        return values[i][rows], new[own[i][rows]]
 
     def pool(other: int) -> Pool:
-        two = [(values[i][rows[i]], own[i][rows[i]]) for i in (1, other)]
-        flags = np.repeat([False, True], [len(two[0][1]), len(two[1][1])])
-        return Pool(np.concatenate([two[0][0], two[1][0]]), np.concatenate([two[0][1], two[1][1]]), flags, k)
+        real, instead = side(1, kept), side(other, made)
+        flags = np.repeat([False, True], [len(real[1]), len(instead[1])])
+        return Pool(np.concatenate([real[0], instead[0]]), np.concatenate([real[1], instead[1]]), flags, k)
 
-    learned = (values[0][some], own[0][some], data.train.owners[some])
-    return Tables(data.train.names, learned, pool(2), pool(0), data.note, data.lost)
+    some = np.flatnonzero(new[own[0]] >= 0)
+    some = np.sort(generator.permutation(some)[:FITTED])
+    learned = (values[0][some], new[own[0][some]], data.train.owners[some])
+    labels = tuple(whole[i] for i in kept)
+    return Tables(labels, data.train.names, learned, pool(2), pool(0), "; ".join(notes), data.lost)
 
 
-def _join(classes: Sequence[str], tables: Mapping[str, Features]) -> tuple[Features, Index]:
+def _join(classes: Sequence[str], tables: Mapping[str, Features], names: tuple[str, ...]) -> tuple[Features, Index]:
     """All classes' rows in one table, and the class of each."""
-    parts = [tables[label] for label in classes]
-    if len({part.names for part in parts}) > 1:
+    parts = [tables.get(label, Features(np.empty((0, len(names))), names)) for label in classes]
+    if any(part.names != names for part in parts):
         raise InputError("the classes have different feature columns; extract them with one setting")
     codes = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     patients = tuple(who for part in parts for who in part.patients)
-    return Features(np.concatenate([part.values for part in parts]), parts[0].names, patients), codes
+    return Features(np.concatenate([part.values for part in parts]), names, patients), codes
 
 
 def _independent(features: Features, codes: Index, generator: np.random.Generator) -> Index:
@@ -421,21 +447,20 @@ def _independent(features: Features, codes: Index, generator: np.random.Generato
 
 def _variance(values: Array, pool: Pool) -> Array:
     """(columns,) variance of the sum over the classes of mean(synthetic) - mean(holdout)."""
-    parts = [values[pool.rows(code, side)] for code in range(pool.k) for side in (False, True)]
+    parts = [values[pool.rows(code, side)] for code in pool.made for side in (False, True)]
     return np.asarray(np.sum([part.var(0, ddof=1) / len(part) for part in parts], axis=0))
 
 
 def jitter(pool: Pool, cards: Array, draws: int, generator: np.random.Generator) -> tuple[Array, Array]:
     """(draws, columns) sampling errors of the AUCs of synthetic, and of holdout: rows weighted by random normals."""
-    out = []
-    for side in (True, False):
-        weights = np.zeros((draws, len(pool.codes)))
-        for code in range(pool.k):
+    weights = {side: np.zeros((draws, len(pool.codes))) for side in (True, False)}
+    for code in range(pool.k):
+        for side in (True, False):
             rows = pool.rows(code, side)
-            some = generator.normal(size=(draws, len(rows))) / math.sqrt(len(rows) * (len(rows) - 1))
-            weights[:, rows] = some - some.mean(1, keepdims=True)
-        out.append(weights @ cards)
-    return out[0], out[1]
+            if side or code in pool.made:
+                some = generator.normal(size=(draws, len(rows))) / math.sqrt(len(rows) * (len(rows) - 1))
+            weights[side][:, rows] = some - some.mean(1, keepdims=True)  # the same rows have the same weights
+    return weights[True] @ cards, weights[False] @ cards
 
 
 def typical(gap: Array, noise: float, extra: Array) -> tuple[float, float, float]:
@@ -461,10 +486,13 @@ def fieller(top: float, bottom: float, v_top: float, v_bottom: float) -> tuple[f
 
 
 def _rate(hits: Bools, pool: Pool, side: bool) -> tuple[float, float, float]:
-    """Balanced share of hits in one set, and Wilson's 95 % interval at the number of rows that it is worth."""
-    shares = [hits[pool.rows(code, side)] for code in range(pool.k)]
+    """Balanced share of hits in one set, and Wilson's 95 % interval at the number of rows that it is worth.
+
+    Of the classes that have synthetic rows.
+    """
+    shares = [hits[pool.rows(code, side)] for code in pool.made]
     p = float(np.mean([s.mean() for s in shares]))
-    n = pool.k**2 / sum(1 / len(s) for s in shares)
+    n = len(shares) ** 2 / sum(1 / len(s) for s in shares)
     z = 1.959964
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     reach = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -565,21 +593,21 @@ def labels_findings(
     learned = Pool(cross, tables.train[1], np.ones(len(cross), bool), k)
     return [
         *_by_classifier(call, pool, log, learned, p),
-        *_by_association(call, tables, cards.astype(np.float64), classes, p, seed),
+        *_by_association(call, tables, cards.astype(np.float64), p, seed),
         *_by_information(call, tables, p, seed),
     ]
 
 
 def _by_classifier(call: _Call, pool: Pool, log: Array, learned: Pool, p: Array) -> list[Finding]:
     """Wrong labels and agreement. log: of the pool's rows; learned: cross-validated log-probabilities of train."""
-    k, real = pool.k, ~pool.synthetic
+    real = ~pool.synthetic
     against, own = contradiction(log, pool.codes), contradiction(learned.values, learned.codes)
     sure = threshold(learned.values, learned.codes)
     made, held = _rate(against > sure, pool, True), _rate(against > sure, pool, False)
     wrong, true = mislabelled(log[real], pool.codes[real])
-    scale = max(balanced(wrong > sure, true, k) - held[0], 0.05)
+    scale = max(balanced(wrong > sure, true, pool.made) - held[0], 0.05)
     numbers = tuple(float(np.clip(x / scale, 0, 1)) for x in _gap(made, held))
-    train = max((balanced(own > sure, learned.codes, k) - held[0]) / scale, 0.0)
+    train = max((balanced(own > sure, learned.codes, pool.made) - held[0]) / scale, 0.0)
     chance = min(1.0, p[4] / TRUST, p[5] / (1 - TRUST))
     told = f"a classifier of real patients contradicts {made[0]:.1%} of the synthetic labels with confidence, and "
     told += f"{held[0]:.1%} of the holdout's (p = {chance:.2g})"
@@ -590,14 +618,14 @@ def _by_classifier(call: _Call, pool: Pool, log: Array, learned: Pool, p: Array)
     gap = _gap(made, held)
     chance = more_hits(~agree, pool)
     told = f"a classifier of real patients agrees with {made[0]:.1%} of the synthetic labels and {held[0]:.1%} of the "
-    told += f"holdout's (train by cross-validation: {balanced(own < 0, learned.codes, k):.1%}; p = {chance:.2g})"
+    told += (
+        f"holdout's (train by cross-validation: {balanced(own < 0, learned.codes, pool.made):.1%}; p = {chance:.2g})"
+    )
     bar = (">=", held[0] - DISAGREEMENT)
     return [first, call.judged("agreement", (made[0], held[0] + gap[1], held[0] + gap[2]), held[0], bar, chance, told)]
 
 
-def _by_association(
-    call: _Call, tables: Tables, cards: Array, classes: Sequence[str], p: Array, seed: int
-) -> list[Finding]:
+def _by_association(call: _Call, tables: Tables, cards: Array, p: Array, seed: int) -> list[Finding]:
     """Size and sign of the AUCs. cards: the pool's placements, their means per class subtracted."""
     pool, real, k = tables.pool, tables.real, tables.pool.k
     ours, theirs, trains = (aucs(*part, k).ravel() for part in (pool.part(True), pool.part(False), real.part(True)))
@@ -606,7 +634,7 @@ def _by_association(
     noise = float(_variance(placements(real.values, real.codes, k).astype(np.float64), real).sum())
     yardstick = typical(trains - theirs, noise, np.empty((0, len(ours))))[0]
     worst = int(np.abs(ours - theirs).argmax())
-    feature, label = tables.names[worst % len(tables.names)], classes[comparisons(k)[worst // len(tables.names)]]
+    feature, label = tables.names[worst % len(tables.names)], tables.classes[comparisons(k)[worst // len(tables.names)]]
     told = f"mean difference of AUC {np.abs(ours - theirs).mean():.3f}, of train {np.abs(trains - theirs).mean():.3f}; "
     told += f"the largest: {feature} for {label}, {theirs[worst]:.2f} in holdout and {ours[worst]:.2f} in synthetic"
     told += f" (p = {p[0]:.2g} for all together)"
@@ -678,10 +706,10 @@ def label_table(
     k = tables.pool.k
     parts = [tables.pool.part(True), tables.pool.part(False), tables.real.part(True)]
     of = [aucs(*part, k) for part in parts]  # (comparisons, d)
-    n = min(MOST_INFORMED, *(int(np.bincount(codes).min()) for _, codes in parts[:2]))
+    n = min(MOST_INFORMED, *(int(np.bincount(codes).min()) for _, codes in parts))
     facts = [excess_information(*_even(*part, k, n), k, rng(seed, "labels", "information")) for part in parts[:2]]
     rows = {
-        "class": np.repeat([classes[c] for c in comparisons(k)], len(tables.names)),
+        "class": np.repeat([tables.classes[c] for c in comparisons(k)], len(tables.names)),
         "feature": tables.names * len(comparisons(k)),
     }
     numbers = [*(one.ravel() for one in of), *(np.tile(one, len(comparisons(k))) for one in facts)]

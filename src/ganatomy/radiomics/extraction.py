@@ -259,31 +259,29 @@ def _cut_out(
 def _measure_stack(chunk: list[Item], found: list[Found], settings: RadiomicsSettings) -> list[Row]:
     """Regions of images of one shape: filtered together, measured together where their boxes are of one size."""
     plan = parts(settings, chunk[0].values.shape[0] > 1)
-    stack = np.empty((len(chunk), *chunk[0].values.shape))  # (B, D, H, W)
-    for image, item in zip(stack, chunk, strict=True):
-        image[...] = item.values
-    found = [_resegmented(one, stack[one.item], settings) for one in found]
+    images: Images = [item.values for item in chunk]
+    if settings.filters != ("original",):
+        images = _as_stack(chunk)
+    found = [_resegmented(one, images[one.item], settings) for one in found]
     small = [_too_small(one, settings) for one in found]
     groups = _grouped([i for i, why in enumerate(small) if not why], found, plan, chunk[0].spacing)
-    if settings.filters != ("original",):
-        for item, image in zip(chunk, stack, strict=True):
-            if not np.isfinite(image).all():
-                raise InputError(f"{item.name} holds NaN or infinite voxels, which a filter would spread; repair it")
     names: list[str] = []
     blocks: list[Float] = []
     reasons: list[dict[str, str]] = [{} for _ in found]
     forms = [part for part in plan if part.family in ("shape", "shape2D")]  # the same whatever is filtered
     rest = [part for part in plan if part not in forms]
-    first = [] if "original" in settings.filters else [("original", stack, forms)]
-    types = filtered(stack, chunk[0].spacing, settings)
-    each = ((name, images, plan if name == "original" else rest) for name, images in types)
-    for image_type, images, own in chain(first, each):
+    first = [] if "original" in settings.filters else [("original", images, forms)]
+    types: Iterable[tuple[str, Images]] = [("original", images)]
+    if isinstance(images, np.ndarray):
+        types = filtered(images, chunk[0].spacing, settings)
+    each = ((name, shown, plan if name == "original" else rest) for name, shown in types)
+    for image_type, shown, own in chain(first, each):
         if not own:
             continue
         columns = [f"{image_type}_{name}" for part in own for name in part.names]
         values = np.full((len(found), len(columns)), np.nan)
         for group in groups:
-            regions = _discretised(chunk, images, found, group, settings)
+            regions = _discretised(chunk, shown, found, group, settings)
             values[group.members] = np.concatenate([_family(part, regions, settings) for part in own], axis=1)
             _explain(values, group.members, own, columns, regions, reasons)
         for i, why in enumerate(small):
@@ -302,7 +300,17 @@ def _measure_stack(chunk: list[Item], found: list[Found], settings: RadiomicsSet
     return rows
 
 
-def _resegmented(one: Found, image: Float, settings: RadiomicsSettings) -> Found:
+def _as_stack(chunk: list[Item]) -> Float:
+    """(B, D, H, W) of what a filter is to see; InputError where it would spread what is not finite."""
+    stack = np.empty((len(chunk), *chunk[0].values.shape))
+    for image, item in zip(stack, chunk, strict=True):
+        image[...] = item.values
+        if not np.isfinite(image).all():
+            raise InputError(f"{item.name} holds NaN or infinite voxels, which a filter would spread; repair it")
+    return stack
+
+
+def _resegmented(one: Found, image: NDArray[Any], settings: RadiomicsSettings) -> Found:
     """The region without the voxels outside the range."""
     inside = one.inside
     if settings.resegment:
@@ -331,6 +339,7 @@ def _too_small(one: Found, settings: RadiomicsSettings) -> str:
 
 
 Box = tuple[slice, ...]
+Images = Float | list[NDArray[Any]]  # (B, D, H, W), or B arrays (D, H, W) as they came
 
 
 class Group(NamedTuple):
@@ -384,12 +393,13 @@ def _widened(box: Box, shape: tuple[int, ...], margin: list[int]) -> Box:
 
 
 def _discretised(
-    chunk: list[Item], images: Float, found: list[Found], group: Group, settings: RadiomicsSettings
+    chunk: list[Item], images: Images, found: list[Found], group: Group, settings: RadiomicsSettings
 ) -> Regions:
     """Regions of one size, ready to be measured; an error names the image."""
     items = [found[i].item for i in group.members]
-    values = images
-    if items != list(range(len(images))) or group.inside.shape != images.shape:
+    if isinstance(images, np.ndarray) and items == list(range(len(images))) and group.inside.shape == images.shape:
+        values = images
+    else:
         values = np.empty(group.inside.shape)
         for part, item, box in zip(values, items, group.boxes, strict=True):
             part[...] = images[item][box]
