@@ -163,6 +163,14 @@ def test_help_shows_defaults_units_and_percent_signs():
     assert "optional (default" not in text
 
 
+def opened(values):
+    """Flat names of a record, groups within groups too."""
+    flattened = {}
+    for key, value in values.items():
+        flattened.update(opened(value) if isinstance(value, dict) else {key: value})
+    return flattened
+
+
 def test_every_job_names_each_setting_once_and_can_be_parsed():
     found = list(jobs())
     assert {cls.__name__ for cls in found} >= {"Augment", "Train", "Generate", "Check", "Prove", "Report", "Inspect"}
@@ -171,7 +179,4 @@ def test_every_job_names_each_setting_once_and_can_be_parsed():
         assert len(names) == len(set(names)), (cls, sorted(n for n in names if names.count(n) > 1))
         add_flags(argparse.ArgumentParser(), cls)  # argparse refuses a flag that is there twice
         values = json.loads(json.dumps(record(cls(), local=True)))
-        flattened = {}
-        for key, value in values.items():
-            flattened.update(value if isinstance(value, dict) else {key: value})
-        assert from_flat(cls(), flattened) == cls()
+        assert from_flat(cls(), opened(values)) == cls()
