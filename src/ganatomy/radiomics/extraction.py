@@ -143,7 +143,7 @@ def tables(
     merged: dict[tuple[int, int], list[Row]] = {}  # the channels of an image stand side by side
     for row in rows:
         merged.setdefault((row.image, row.label), []).append(row)
-    index = pd.MultiIndex.from_tuples(list(merged), names=["image", "label"])
+    index = pd.MultiIndex.from_arrays(list(zip(*merged, strict=True)), names=["image", "label"])
     first = [row.names for row in next(iter(merged.values()))]
     for (image, _), same in merged.items():
         if [row.names for row in same] != first:
