@@ -1,9 +1,10 @@
-"""How fast is the feature engine beside others? python studies/radiomics/run.py [PEERS] [ROUNDS] [SECONDS]
+"""How fast is the feature engine beside others? python studies/radiomics/run.py [PEERS] [ROUNDS] [SECONDS] [TASKS]
 
 PEERS is a folder of virtual environments called pyradiomics, mirp, nyxus, flash (README.md says how each is made); what
 is not there is left out. Every engine measures the same arrays, one thread, SECONDS (4) of CPU time each, in ROUNDS (3)
 turns one after the other, so that a noisy machine is noisy for all; the best round counts. Prints items per CPU second
-and the ratio of ganatomy to each, and appends the rounds to runs.csv. Budget: 15 minutes of CPU time with all peers.
+and the ratio of ganatomy to each, and appends the rounds to runs.csv. TASKS, separated by commas: only
+these. Budget: 15 minutes of CPU time with all peers.
 """
 
 import csv
@@ -63,13 +64,14 @@ def main() -> None:
     rounds, seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 3, float(sys.argv[3]) if len(sys.argv) > 3 else 4.0
     pythons = {"ganatomy": sys.executable}
     pythons |= {name: str(peers / name.split("-")[0] / "bin" / "python") for name in ENGINES[1:]}
+    tasks = sys.argv[4].split(",") if len(sys.argv) > 4 else TASKS
     there = [name for name in ENGINES if Path(pythons[name]).exists()]
     print("engines:", ", ".join(there), "| machine:", platform.processor() or platform.machine(), flush=True)
     rates: dict[tuple[str, str], float] = {}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         data = arrays(Path(folder))
-        for task in TASKS:
+        for task in tasks:
             for turn in range(rounds):
                 for engine in there:
                     found = measure(pythons[engine], engine, task, data, seconds)

@@ -27,6 +27,15 @@ MASK = np.array(
 )
 
 
+def regions(levels: object, pad: int = 1, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Regions:
+    """Regions of grey levels (B, D, H, W), 0 outside."""
+    given = np.asarray(levels, np.uint16)
+    inside = given > 0
+    framed = np.pad(given, ((0, 0), (pad, pad), (pad, pad), (pad, pad)))
+    n = given.max((1, 2, 3), initial=0).astype(np.int64)
+    return Regions(given.astype(float), inside, inside, framed, n, spacing, pad)
+
+
 @pytest.fixture
 def phantom() -> Regions:
     """The phantom, levels as they are, voxels of 2 mm."""

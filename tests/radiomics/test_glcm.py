@@ -18,7 +18,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from ganatomy.core.errors import InputError
 from ganatomy.radiomics import glcm
 from ganatomy.radiomics.glcm import FEATURES, directions, measure, reason
-from ganatomy.radiomics.region import Regions
+
+from .conftest import regions
 
 HERE = Path(__file__).parent
 with (HERE / "ibsi_1.csv").open() as file:
@@ -27,14 +28,6 @@ ORACLE = json.loads((HERE / "glcm_pyradiomics.json").read_text())
 CODES, NAMES = [f.code for f in FEATURES], [f.name for f in FEATURES]
 AGGREGATIONS = ("2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb", "3D_avg", "3D_comb")
 BOXES = arrays(np.uint16, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(0, 6))
-
-
-def regions(levels, pad=1, spacing=(1.0, 1.0, 1.0)):
-    """Regions of grey levels (B, D, H, W), 0 outside."""
-    levels = np.asarray(levels, np.uint16)
-    framed = np.pad(levels, ((0, 0), (pad, pad), (pad, pad), (pad, pad)))
-    n = levels.max((1, 2, 3), initial=0).astype(np.int64)
-    return Regions(levels.astype(float), levels > 0, levels > 0, framed, n, spacing, pad)
 
 
 def of(row, name):

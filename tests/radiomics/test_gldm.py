@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from ganatomy.core.errors import InputError
 from ganatomy.radiomics.gldm import FEATURES, measure, reason
-from ganatomy.radiomics.region import Regions
+
+from .conftest import regions
 
 HERE = Path(__file__).parent
 with (HERE / "ibsi_1.csv").open() as file:
@@ -21,15 +22,6 @@ with (HERE / "ibsi_1.csv").open() as file:
 ORACLE = json.loads((HERE / "gldm_pyradiomics.json").read_text())
 CODES, NAMES = [f.code for f in FEATURES], [f.name for f in FEATURES]
 BOXES = arrays(np.uint16, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(0, 5))
-
-
-def regions(levels: object, pad: int = 1) -> Regions:
-    """Regions of grey levels (B, D, H, W), 0 outside."""
-    given_levels = np.asarray(levels, np.uint16)
-    inside = given_levels > 0
-    framed = np.pad(given_levels, ((0, 0), (pad, pad), (pad, pad), (pad, pad)))
-    n = given_levels.max((1, 2, 3), initial=0).astype(np.int64)
-    return Regions(given_levels.astype(float), inside, inside, framed, n, (1.0, 1.0, 1.0), pad)
 
 
 def dependences(levels, alpha, reach):
