@@ -340,8 +340,10 @@ def test_a_published_signature_runs_unchanged(tmp_path: Path) -> None:
 
 # ---- whatever ends it ----
 
+# whoever runs the tests in the background ignores Ctrl-C, and a command begun there would ignore it too
 CODE = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ganatomy.core.settings import from_flat
 from ganatomy.core.stop import signals
 from ganatomy.jobs.radiomics import RadiomicsJob, run
