@@ -139,7 +139,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     assert differs(wheel) == []
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"ganatomy/report/report.html.j2", "ganatomy/report/style.css", "ganatomy/py.typed"} <= {*names}
+    templates = {f"ganatomy/report/{name}.html.j2" for name in ("report", "gate", "macros")}
+    assert templates | {"ganatomy/report/style.css", "ganatomy/py.typed"} <= {*names}
     record = f"ganatomy-{ganatomy.__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == {"ganatomy", record}
     assert f"{record}/licenses/LICENSE" in names

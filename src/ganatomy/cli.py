@@ -43,7 +43,8 @@ JOBS = (
 )
 
 EXIT_CODES = (
-    "exit codes: 0 done, 2 the input or the words are wrong, 3 a verdict named in --fail-on, 130 interrupted, 1 a bug"
+    "exit codes: 0 done, 2 the input or the words are wrong, 3 a verdict or finding named in --fail-on, "
+    "130 interrupted, 1 a bug"
 )
 
 

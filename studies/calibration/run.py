@@ -11,6 +11,7 @@ GANATOMY_DATA (../shared/data); where they are not, they are left out.
 import argparse
 import csv
 import hashlib
+import importlib
 import os
 import sys
 import time
@@ -18,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import lru_cache
-from inspect import signature
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from planted import CLEAN, DEFECTS, Array, Material, Part, nobody
 from scipy.stats import beta
 from sklearn.cluster import KMeans
 
-import ganatomy.integrity
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS, Finding
 from ganatomy.core.image import Image
 from ganatomy.core.seed import derive, rng
@@ -258,21 +257,23 @@ def judged(
     train: Part, holdout: Part, synthetic: Part, names: tuple[str, ...], seed: int, gates: tuple[str, ...]
 ) -> list[Finding]:
     """The battery's findings; of some gates alone where it can be asked for them."""
+    from ganatomy.integrity.battery import GATES as EVERY
     from ganatomy.integrity.battery import Side, battery
-
-    some = {"gates": gates} if gates and "gates" in signature(battery).parameters else {}
 
     def side(part: Part) -> Side:
         assert part.features is not None
-        more = {"groups": {name: tuple(map(str, values)) for name, values in part.groups.items()}}
-        if synthetic.images is not None:
-            spacing = f"{part.spacing:g}x{part.spacing:g}" if part.spacing else ""
-            more |= {"images": part.images, "spacings": (spacing,) * len(part)}
-        known = {name: value for name, value in more.items() if name in Side.__dataclass_fields__}
-        spaces = {"radiomics": (names, part.features)}
-        return Side(tuple(map(str, part.labels)), tuple(map(str, part.patients)), spaces, **known)
+        spacing = f"{part.spacing:g}x{part.spacing:g}" if part.spacing else ""
+        shown = synthetic.images is not None
+        return Side(
+            tuple(map(str, part.labels)),
+            tuple(map(str, part.patients)),
+            {"radiomics": (names, part.features)},
+            images=part.images if shown else None,
+            spacings=(spacing,) * len(part) if shown else (),
+            groups={name: tuple(map(str, values)) for name, values in part.groups.items()},
+        )
 
-    return battery(side(train), side(holdout), side(synthetic), seed=seed, **some).findings
+    return battery(side(train), side(holdout), side(synthetic), seed=seed, gates=gates or EVERY).findings
 
 
 def one(job: Job) -> dict[str, object]:
@@ -319,8 +320,10 @@ def cell(states: list[str]) -> str:
 
 @lru_cache
 def version() -> str:
-    """The gates as they are: a hash of their source."""
-    files = sorted(Path(next(iter(ganatomy.integrity.__path__))).glob("*.py"))
+    """The gates as they are: a hash of the source of the battery and of all it loads."""
+    battery = "ganatomy.integrity."
+    importlib.import_module(f"{battery}battery")
+    files = sorted(Path(str(module.__file__)) for name, module in sys.modules.items() if name.startswith(battery))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
@@ -417,14 +420,19 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def clean_table(table: pd.DataFrame) -> str:
-    """Other patients: runs with a failure; per gate the runs it failed, its findings inconclusive, and not computed."""
+    """Other patients: runs with a failure; per gate the runs it failed, its findings inconclusive, and not computed;
+    of all findings that were judged, and of all gates, how many are inconclusive (a gate: most of what it judged).
+    """
     rows = []
     for (source, n), own in table[table["defect"] == CLEAN].groupby(["source", "n"], sort=True):
         failed = int((own["failed"] != "").sum())
         low, high = clopper_pearson(failed, len(own))
-        shares = []
+        shares, judged, undecided = [], np.zeros(2), []
         for gate in GATES:
             said = own[gate][own[gate] != ""]
+            each = [tuple(map(int, text.split(" ")[-1].split("/"))) for text in said]
+            judged += [sum(one[1] for one in each), sum(sum(one[:3]) for one in each)]
+            undecided += [2 * one[1] > sum(one[:3]) for one in each if sum(one[:3])]
             counts = said.str.split(" ").str[-1].str.split("/", expand=True).astype(int).sum() if len(said) else []
             if not len(said):
                 shares.append("-")
@@ -432,8 +440,10 @@ def clean_table(table: pd.DataFrame) -> str:
             shares.append(
                 f"{(state(said) == FAIL).sum()} / {counts[1] / counts.sum():.0%} / {counts[3] / counts.sum():.0%}"
             )
-        rows.append([source, str(n), str(len(own)), f"{failed} ({low:.0%} to {high:.0%})", *shares])
-    return markdown(["source", "images a class", "runs", "runs with a failure (95 %)", *GATES], rows)
+        open_ = f"{judged[0] / max(judged[1], 1):.0%} / {np.mean(undecided):.0%}"
+        rows.append([source, str(n), str(len(own)), f"{failed} ({low:.0%} to {high:.0%})", open_, *shares])
+    head = ["source", "images a class", "runs", "runs with a failure (95 %)", "findings / gates inconclusive", *GATES]
+    return markdown(head, rows)
 
 
 def planted_table(table: pd.DataFrame) -> str:

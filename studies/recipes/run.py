@@ -33,10 +33,11 @@ from ganatomy.data.batch import balanced
 from ganatomy.data.intensity import Intensity, fit
 from ganatomy.data.split import split
 from ganatomy.generate import sample
-from ganatomy.integrity import coverage, frechet
-from ganatomy.integrity.copying import mirror_thumbnails, nearest, tail, thumbnails
+from ganatomy.integrity import coverage, frechet, manifold
+from ganatomy.integrity.copies import tail
 from ganatomy.integrity.features import Features, Prepared, prepare
 from ganatomy.integrity.features import sample as resample
+from ganatomy.integrity.nearest import mirror_thumbnails, nearest, thumbnails
 from ganatomy.radiomics import RadiomicsSettings, extract, table
 from ganatomy.tasks.synthesis import Model, Synthesis
 from ganatomy.tasks.task import Task
@@ -205,11 +206,11 @@ def compare(of: Set, label: str, made: np.ndarray, labels: np.ndarray, table: pd
     data = prepare(real[TRAIN], real[HOLDOUT], synthetic)
 
     def to_train(t: Features, _: Features, s: Features) -> np.ndarray:
-        density, covered = coverage.density_coverage(t, s.values)
+        density, covered = manifold.density_coverage(t, s.values)
         return np.array([frechet.frechet(t.values, s.values), covered, density])
 
     def to_holdout(t: Features, h: Features, s: Features) -> np.ndarray:
-        pairs = (coverage.density_coverage(t, s.values), coverage.density_coverage(t, h.values))
+        pairs = (manifold.density_coverage(t, s.values), manifold.density_coverage(t, h.values))
         distances = (frechet.frechet(h.values, s.values), frechet.frechet(h.values, t.values))
         return np.array([*distances, pairs[0][1], pairs[1][1], pairs[0][0], pairs[1][0]])
 

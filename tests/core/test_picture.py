@@ -42,7 +42,15 @@ def test_a_small_picture_is_enlarged_by_whole_pixels(tmp_path):
 
 def test_the_list_of_pictures_comes_back(tmp_path):
     assert picture.read_pictures(tmp_path) == []
-    pictures = [picture.Picture("a.png", "Title", "Caption, größer")]
+    pictures = [
+        picture.Picture("a.png", "Title", "Caption, größer"),
+        picture.Picture("b.png", "Missed", "", "coverage"),
+    ]
     picture.write_pictures(tmp_path, pictures)
     assert picture.read_pictures(tmp_path) == pictures
     assert json.loads((tmp_path / "pictures.json").read_text())[0]["file"] == "a.png"
+
+
+def test_a_list_written_before_pictures_had_a_gate_is_read(tmp_path):
+    (tmp_path / "pictures.json").write_text('[{"file": "a.png", "title": "t", "caption": "c"}]')
+    assert picture.read_pictures(tmp_path) == [picture.Picture("a.png", "t", "c", "")]

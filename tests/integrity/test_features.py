@@ -94,11 +94,21 @@ def test_sets_are_compared_at_one_size() -> None:
         return np.array([h.values.mean()])
 
     whole, halves = sample(measure, prepare(*sets), 0, "test", 30)
-    assert sizes == [(60, 60, 60)] * 20 + [(30, 30, 30)] * 120
+    assert sizes == [(60, 60, 60)] * 20 + [(30, 30, 30)] * 60  # a half has twice as many rows as are compared
     assert np.ptp(whole) < 1e-12 < np.ptp(halves)
     again = sample(measure, prepare(*sets), 0, "test", 30)[1]
     assert np.array_equal(halves, again)
     assert not np.array_equal(halves, sample(measure, prepare(*sets), 1, "test", 30)[1])
+    sizes.clear()
+    sample(measure, prepare(sets[1], sets[1], sets[2].take(np.arange(60))), 0, "test", 30)
+    assert sizes == [(60, 60, 60)] + [(30, 30, 30)] * 30  # nothing is drawn twice where every draw is the same
+
+
+def test_an_embedding_keeps_its_scale() -> None:
+    rows = np.random.default_rng(0).normal(100, 5, (50, 4))
+    rows[3, 1] = np.nan
+    data = prepare(of(rows), of(rows), of(rows), scaled=False)  # type: ignore[arg-type]
+    assert np.array_equal(data.holdout.values, np.delete(rows, 3, 0))
 
 
 def test_halves_scatter_as_the_whole_does() -> None:

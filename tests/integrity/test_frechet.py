@@ -1,27 +1,36 @@
 """The distance against closed forms; clean generators are not accused; shifts and lost variance are."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 from sklearn.covariance import ledoit_wolf
 
+from ganatomy.core.finding import Finding
 from ganatomy.integrity.features import Features, prepare
 from ganatomy.integrity.frechet import (
     covariance,
     fid,
-    frd_findings,
     frd_v0,
     frd_v1,
     frechet,
     frechet_findings,
+    published,
     settling,
 )
 
+LEVEL = 0.05 / 8
+
+
+def judged(sets, seed: int, resamples: int = 40, level: float = LEVEL, **options) -> Finding:  # type: ignore[no-untyped-def]
+    (found,) = frechet_findings("x", "c", *sets, seed=seed, level=level, resamples=resamples, **options)
+    return found
+
 
 def states(world, seeds: int, **options) -> list[str]:  # type: ignore[no-untyped-def]
-    return [frechet_findings("x", "c", *world(s, **options), s, 40)[0].state for s in range(seeds)]
+    return [judged(world(s, **options), s).state for s in range(seeds)]
 
 
 def test_closed_forms() -> None:
@@ -95,15 +104,23 @@ def test_frd_where_there_is_none() -> None:
     assert frd_v0(np.ones((5, 2)), np.ones((5, 2))) == 0
 
 
-def test_frd_is_reported_and_judges_nothing(world) -> None:  # type: ignore[no-untyped-def]
-    train, holdout, synthetic = world(0, defect=lambda z: 10 * z + 5)
-    found = frd_findings("x", "c", train, holdout, synthetic, 0)
-    assert [f.name.split(",")[0] for f in found] == ["FRD v0 (frd-score)", "FRD v1"]
-    for f in found:
-        assert f.state == "inconclusive" and f.bar is None and f.value > f.yardstick
-        assert "judges nothing" in f.note and "100 images a side" in f.note and "12 features" in f.note
-    for f in frd_findings("x", "c", train, holdout, Features(np.empty((0, 12)), synthetic.names), 0):
-        assert f.state == "not computed"
+def test_frd_is_told_beside_its_yardstick(world) -> None:  # type: ignore[no-untyped-def]
+    train, holdout, synthetic = world(0, train=100, synthetic=100, defect=lambda z: 10 * z + 5)
+    told = published(train, holdout, synthetic, 0, "x")
+    assert "at 100 images a side and 12 features" in told
+    numbers = dict(re.findall(r"FRD (v[01]).* ([-.\d]+), of", told.replace(";", "\n")))
+    assert float(numbers["v0"]) == pytest.approx(frd_v0(holdout.values, synthetic.values), rel=0.01)
+    assert float(numbers["v1"]) == pytest.approx(frd_v1(holdout.values, synthetic.values), rel=0.01)
+    assert f"of training images {frd_v0(holdout.values, train.values):.3g};" in told
+    assert told in judged((train, holdout, synthetic), 0).note
+    assert published(train, holdout, Features(np.empty((0, 12)), synthetic.names), 0, "x") == ""
+
+
+def test_fid_of_an_embedding_that_has_more_columns_than_rows() -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(12, 60)), generator.normal(size=(9, 60)) * 1.3 + 0.2
+    assert fid(a, b) == pytest.approx(textbook(a, b), rel=1e-6)
+    assert fid(a, a) == pytest.approx(0, abs=1e-9)
 
 
 # ------------------------------------------------------------ the gate
@@ -118,22 +135,23 @@ def test_a_clean_generator_passes(world) -> None:  # type: ignore[no-untyped-def
 
 def test_what_does_not_matter_passes_however_many_images_there_are(world) -> None:  # type: ignore[no-untyped-def]
     sets = world(0, train=3000, holdout=3000, synthetic=3000, defect=lambda z: z + 0.08)
-    (found,) = frechet_findings("x", "c", *sets, 0, 30)
-    assert found.value > 2 * found.yardstick and found.state == "pass"
+    found = judged(sets, 0, 30)
+    assert found.value > 2 * found.yardstick and found.state == "pass"  # type: ignore[operator]
     axis = np.linalg.eigvalsh(np.cov(prepare(*sets).train.values, rowvar=False))[-1]
-    assert found.bar == ("<=", pytest.approx(0.25**2 * axis))
+    assert found.bar == ("<=", pytest.approx(found.yardstick + 0.25**2 * axis))
+    assert judged(sets, 0, 30, shift=0.01).state != "pass"
 
 
 def test_small_means_only_never_accuses(world) -> None:  # type: ignore[no-untyped-def]
-    (found,) = frechet_findings("x", "c", *world(0, train=40, holdout=20), 0, 60)
+    found = judged(world(0, train=40, holdout=20), 0, 60)
     assert "only the means of the features are compared" in found.note
-    assert "fail" not in states(world, 60, train=40, holdout=20)
+    assert "fail" not in states(world, 30, train=40, holdout=20)
 
 
 def test_patients_alike_are_no_false_alarm(world) -> None:  # type: ignore[no-untyped-def]
-    for seed in range(60):
+    for seed in range(30):
         sets = world(seed, train=30, holdout=30, images=20, alike=0.8, synthetic=600)
-        assert frechet_findings("x", "c", *sets, seed, 20)[0].state != "fail"
+        assert judged(sets, seed, 20).state != "fail"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +164,7 @@ def test_defects_fail(world, defect) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_numbers_are_of_one_unit(world) -> None:  # type: ignore[no-untyped-def]
-    (found,) = frechet_findings("x", "c", *world(0, defect=lambda z: z + 2), 0, 60)
+    found = judged(world(0, defect=lambda z: z + 2), 0, 60, shift=0.01)
     assert (found.gate, found.subject, found.n_images, found.n_patients) == ("fidelity", "c", 100, 100)
     assert found.state == "fail"
     assert found.bar == ("<=", 2 * found.yardstick) and "times as far from new patients" in found.note
@@ -155,7 +173,7 @@ def test_numbers_are_of_one_unit(world) -> None:  # type: ignore[no-untyped-def]
 
 def test_level_decides_how_sure_a_fail_must_be(world) -> None:  # type: ignore[no-untyped-def]
     sets = world(2, train=150, holdout=150, synthetic=150, defect=lambda z: z + np.array([1.0, 0, 0]))
-    found = {level: frechet_findings("x", "c", *sets, 2, 60, level=level)[0] for level in (0.2, 1e-9)}
+    found = {level: judged(sets, 2, 60, level) for level in (0.2, 1e-9)}
     assert found[0.2].state == "fail" and found[1e-9].state == "inconclusive"
     assert "would settle it" in found[1e-9].note
     assert (found[0.2].value, found[0.2].low, found[0.2].high) == (
@@ -163,6 +181,15 @@ def test_level_decides_how_sure_a_fail_must_be(world) -> None:  # type: ignore[n
         found[1e-9].low,
         found[1e-9].high,
     )
+
+
+def test_an_embedding_is_compared_as_it_is(world) -> None:  # type: ignore[no-untyped-def]
+    sets = world(0, train=80, holdout=80, synthetic=80)
+    found = judged(sets, 0, raw=True)
+    assert found.name == "FID, x" and "FRD" not in found.note
+    assert found.value == pytest.approx(fid(sets[1].values, sets[2].values))
+    assert found.yardstick == pytest.approx(fid(sets[1].values, sets[0].values))
+    assert judged(world(0, defect=lambda z: z + 2), 0, raw=True).state == "fail"
 
 
 def test_how_many_would_settle_it() -> None:

@@ -7,16 +7,25 @@ import numpy as np
 import pytest
 
 from ganatomy.core.finding import Finding
+from ganatomy.integrity.c2st import c2st
 from ganatomy.integrity.copying import copying_findings
-from ganatomy.integrity.coverage import coverage_findings
+from ganatomy.integrity.coverage import coverage
+from ganatomy.integrity.dependence import dependence
 from ganatomy.integrity.features import Features, undefined_findings
+from ganatomy.integrity.fidelity import EMBEDDING, fidelity
 from ganatomy.integrity.frechet import frechet_findings
 from ganatomy.integrity.marginals import marginal_findings, marginal_table
+from ganatomy.integrity.mmd import mmd_findings
 
 Gate = Callable[[Features, Features, Features, int], list[Finding]]
+LEVEL = 0.05 / 8
 GATES: dict[str, Gate] = {
-    "frechet": lambda t, h, s, seed: frechet_findings("x", "c", t, h, s, seed, 30),
-    "coverage": lambda t, h, s, seed: coverage_findings("x", "c", t, h, s, seed, 30),
+    "frechet": lambda t, h, s, seed: frechet_findings("x", "c", t, h, s, seed=seed, level=LEVEL, resamples=30),
+    "mmd": lambda t, h, s, seed: mmd_findings("x", "c", t, h, s, seed=seed, level=LEVEL),
+    "embedding": lambda t, h, s, seed: fidelity({EMBEDDING: (t, h, s)}, "c", seed=seed, level=LEVEL, resamples=30)[0],
+    "c2st": lambda t, h, s, seed: c2st("x", "c", t, h, s, seed=seed, level=LEVEL)[0],
+    "coverage": lambda t, h, s, seed: coverage("x", "c", t, h, s, seed=seed, level=LEVEL, resamples=30)[0],
+    "dependence": lambda t, h, s, seed: dependence("x", "c", t, h, s, seed, level=LEVEL)[0],
     "copying": lambda t, h, s, seed: copying_findings("x", "c", t, h, s, seed),
     "marginals": lambda t, h, s, seed: marginal_findings("x", "c", t, h, s, seed),
     "undefined": lambda t, h, s, seed: undefined_findings("c", t, h, s),

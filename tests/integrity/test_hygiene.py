@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from ganatomy.core.errors import SettingsError
 from ganatomy.core.finding import Finding
+from ganatomy.integrity.duplicates import duplicate_table
 from ganatomy.integrity.hygiene import (
+    Hygiene,
     constant_findings,
     duplicate_findings,
-    duplicate_table,
     hygiene_findings,
     patient_findings,
     quantiser_findings,
@@ -74,14 +76,32 @@ def test_equal_images_of_two_sets_are_named(a, b, images) -> None:  # type: igno
     assert set(found.values()) == {"pass"}
 
 
-def test_near_duplicates_are_told(images) -> None:  # type: ignore[no-untyped-def]
+def test_near_duplicates_beyond_those_of_real_images_are_told(images) -> None:  # type: ignore[no-untyped-def]
     noise = np.random.default_rng(9).normal(0, 15, (1, 48, 48))
     images["synthetic"][5] = images["train"][9] + noise
-    assert duplicates(images)["near duplicates, train and synthetic"] == "inconclusive"
+    found = {f.name: f for f in duplicate_findings("", images, *columns(images))}[
+        "near duplicates, train and synthetic"
+    ]
+    assert (found.state, found.value, found.yardstick) == ("inconclusive", 1 / 40, 0)
+    assert "1 of 40 synthetic images show the picture of an image of train, such as train/9.png and" in found.note
     images["holdout"][4] = images["train"][8] + noise
     found = {f.name: f for f in duplicate_findings("", images, *columns(images))}
     assert found["near duplicates, train and holdout"].state == "inconclusive"
     assert "train/8.png and holdout/4.png" in found["near duplicates, train and holdout"].note
+    assert found["near duplicates, train and synthetic"].state == "pass"  # as many as of other real patients
+    assert "2.5% do" in found["near duplicates, train and synthetic"].note
+    assert found["near duplicates, holdout and synthetic"].state == "pass"
+    assert found["near duplicates, holdout and synthetic"].value == 0
+
+
+def test_within_one_real_set_people_may_look_alike(images) -> None:  # type: ignore[no-untyped-def]
+    random = np.random.default_rng(9)
+    for row in range(0, 20, 2):  # images 0 and 20 are of different patients
+        images["train"][20 + row] = images["train"][row] + random.normal(0, 15, (1, 48, 48))
+    images["holdout"][4] = images["train"][30] + random.normal(0, 15, (1, 48, 48))
+    found = {f.name: f for f in duplicate_findings("", images, *columns(images))}
+    assert found["near duplicates, train and holdout"].state == "pass"
+    assert found["near duplicates, train and holdout"].yardstick == 0.5
 
 
 def test_where_real_sets_share_images_synthetic_is_not_blamed(images) -> None:  # type: ignore[no-untyped-def]
@@ -208,3 +228,29 @@ def test_facts_need_no_synthetic_images_and_survive_empty_sets(images) -> None: 
         found = hygiene_findings("", sets, *text, blank, blank)
         assert "fail" not in states(found).values()
         assert all(f.note for f in found if f.state == "not computed")
+
+
+def test_images_of_one_value_everywhere() -> None:
+    flat = {name: np.full((30, 1, 32, 32), -1000, np.int16) for name in SETS}
+    blank = {name: [""] * 30 for name in SETS}
+    found = hygiene_findings("", flat, *columns(flat), blank, blank)
+    assert "fail" not in states(found).values()
+    assert "has too few distinct values" in next(f.note for f in found if f.name == "step between stored values")
+    made = flat | {"synthetic": scans(30, 1, 32)}
+    assert "pass" in states(hygiene_findings("", made, *columns(made), blank, blank)).values()
+
+
+def test_bars_are_settings(images) -> None:  # type: ignore[no-untyped-def]
+    images["synthetic"][:10] = 0
+    spacings = {"train": ["0.6x0.6"], "holdout": ["0.7x0.7"], "synthetic": ["0.6x0.6", "1x1"]}
+    lax = Hygiene(repeated_images=0.6, constant_images=0.3, spacing_outside=0.6)
+    assert constant_findings("", images)[0].state == "fail"
+    assert constant_findings("", images, lax)[0].state == "pass"
+    assert spacing_findings("", spacings, lax)[0].state == "pass"
+    images["synthetic"] = np.repeat(images["train"][:20] + 1, 2, 0)
+    found = duplicate_findings("", images, *columns(images), lax)
+    assert states(found)["repeated images, synthetic"] == "pass"
+    assert states(found)["near duplicates, train and synthetic"] == "inconclusive"
+    for name in ("repeated_images", "near_duplicates", "constant_images", "spacing_outside"):
+        with pytest.raises(SettingsError, match="--" + name.replace("_", "-")):
+            Hygiene(**{name: 1.0})

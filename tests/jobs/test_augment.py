@@ -23,7 +23,7 @@ from ganatomy.core.settings import flat, record
 from ganatomy.core.verdict import WORDS
 from ganatomy.data.read import pixels
 from ganatomy.data.scan import read
-from ganatomy.jobs import augment, check, generate, inspect, prove, train
+from ganatomy.jobs import augment, check, generate, inspect, prove, seen, train
 
 from .conftest import COMMON, FLAGS, RARE, flags, hashes, in_place_of, noise
 
@@ -121,7 +121,7 @@ def test_a_run_that_was_killed_everywhere_ends_in_the_same_bytes(
         (ganatomy.train, "_save", 3),  # before step 9 is written
         (train, "save_generator", 1),
         (generate, "write_png", 4),
-        (check, "measure", 2),
+        (seen, "measure", 2),
         (check, "write_findings", 1),
         (prove, "measure", 3),
         (prove, "write_text", 5),  # after four of the trial's fits

@@ -10,12 +10,14 @@ import pytest
 from ganatomy.core.run import file_hash, write_json, write_text
 from ganatomy.core.verdict import WORDS, decide
 from ganatomy.report import words
-from ganatomy.report.html import USUAL, cautions, render
+from ganatomy.report.html import cautions, render
 from ganatomy.report.read import MADE_BY, read_run
+from ganatomy.report.training import USUAL
 from ganatomy.train import Loop
 
 from .conftest import SUSPECTS
 
+LINES = ("made", "train", "warm", "cold")  # colours of marks, not of letters
 VOID = {"meta", "link", "img", "br", "wbr"}
 
 
@@ -69,12 +71,12 @@ def squeeze(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def pages(two, six):
-    """(page, record) of both whole runs."""
-    return {run.name: render(run) for run in (two, six)}
+def pages(two, six, whole):
+    """(page, record) of three whole runs; `whole` has tables for the drawings of every gate."""
+    return {run.name: render(run) for run in (two, six, whole)}
 
 
-@pytest.mark.parametrize("name", ["two", "six"])
+@pytest.mark.parametrize("name", ["two", "six", "whole"])
 def test_every_tag_is_closed_and_every_id_is_one(pages, name):
     page = Page(pages[name][0])
     assert page.problems == []
@@ -90,7 +92,7 @@ def test_the_parser_of_this_test_sees_what_is_wrong():
     assert Page("<p><b>x</p></b>").problems and Page("<div>").problems and not Page("<p>a<br>b</p>").problems
 
 
-@pytest.mark.parametrize("name", ["two", "six"])
+@pytest.mark.parametrize("name", ["two", "six", "whole"])
 def test_nothing_is_fetched_and_no_script_runs(pages, name):
     html, _ = pages[name]
     page = Page(html)
@@ -104,7 +106,7 @@ def test_nothing_is_fetched_and_no_script_runs(pages, name):
     assert policy.startswith("default-src 'none'")
 
 
-@pytest.mark.parametrize("name", ["two", "six"])
+@pytest.mark.parametrize("name", ["two", "six", "whole"])
 def test_figures_have_texts_and_tables_have_heads(pages, name):
     page = Page(pages[name][0])
     assert all(attributes["alt"] and attributes["width"] and attributes["height"] for attributes in page.all("img"))
@@ -136,11 +138,11 @@ def test_copying_outweighs_a_gain(pages):
     assert '<body class="do">' in html
 
 
-@pytest.mark.parametrize("name", ["two", "six"])
+@pytest.mark.parametrize("name", ["two", "six", "whole"])
 def test_every_finding_is_on_the_page_and_in_the_record(pages, name, request):
     run = request.getfixturevalue(name)
     html, record = pages[name]
-    rows = [squeeze(text) for text in Page(html).inside["tr"]]
+    rows = [squeeze(text) for text in Page(html).inside["tbody"]]
     findings = read_run(run).findings
     assert len(record["findings"]) == len(findings) > 20
     for finding, written in zip(findings, record["findings"], strict=True):
@@ -338,7 +340,7 @@ def test_suspected_copies_are_listed_and_said_beside_the_verdict(copied):
         "synthetic/malignant/000003.pngmalignantimages/p1.pngpixels0",
         "synthetic/malignant/000007.pngmalignantimages/p4.pngpixels, classifier0.125",
     ]
-    assert "2 synthetic images may be copies of training images: see 'The closest pairs'." in record["cautions"]
+    assert "2 synthetic images may be copies of training images: see 'Copying'." in record["cautions"]
     assert [(row["path"][-5:], row["ratio"]) for row in record["suspects"]] == [
         ("7.png", 0.25),
         ("3.png", 0),
@@ -448,7 +450,7 @@ def test_the_style_sheet_has_enough_contrast():
     for scheme in (light, dark, paper):
         colours = dict(re.findall(r"--(\w+): (#\w+)", scheme))
         for ground in ("paper", "tint"):
-            for name in ("ink", "quiet", "link", "fail", "pass", "unsure", "none", "made", "train"):
+            for name in ("ink", "quiet", "link", "fail", "pass", "unsure", "none", *LINES):
                 a, b = sorted((luminance(colours[name]), luminance(colours[ground])))
-                enough = 3.0 if name in ("made", "train") else 4.5  # WCAG 2.2: 1.4.11 for lines, 1.4.3 for text
+                enough = 3.0 if name in LINES else 4.5  # WCAG 2.2: 1.4.11 for lines, 1.4.3 for text
                 assert (b + 0.05) / (a + 0.05) >= enough, (name, ground, scheme[:40])

@@ -78,3 +78,32 @@ def test_a_command_holds_every_setting_and_quotes_what_a_shell_would_split():
     long = words.command(["ganatomy"], {f"setting_{i}": i for i in range(30)})
     assert max(map(len, long.splitlines())) <= 90
     assert all(line.endswith("\\") for line in long.splitlines()[:-1])
+
+
+def test_a_count_has_no_interval():
+    assert words.interval(0.0, 0.0, 0.0) == "0" and words.interval(2.0, 2.0, 2.0) == "2.00"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("original_firstorder_Minimum", "Minimum"),
+        ("original_glcm_JointEntropy", "Joint entropy (GLCM)"),
+        ("wavelet-HL_firstorder_10Percentile", "10th percentile (wavelet-HL)"),
+        ("log-1_ngtdm_Busyness", "Busyness (NGTDM, log-1)"),
+        ("original_shape2D_Perimeter", "Perimeter (shape)"),
+        ("diameter", "diameter"),
+    ],
+)
+def test_a_feature_has_a_short_name_in_sentences(name, text):
+    assert words.brief(name) == text
+    assert words.readable(f"worst is {name} (D 0.31), then others") == f"worst is {text} (D 0.31), then others"
+
+
+def test_shares_are_percentages():
+    assert [words.percent(x) for x in (0.204, 0.0, None)] == ["20%", "0%", "–"]
+    assert [words.signed_percent(x) for x in (0.204, -0.02)] == ["+20%", "−2%"]
+
+
+def test_the_glossary_is_in_order():
+    assert list(words.GLOSSARY) == sorted(words.GLOSSARY, key=str.lower)

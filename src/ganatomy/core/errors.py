@@ -4,7 +4,7 @@ GanatomyError
 |- InputError        the input or the words are wrong            exit 2
 |  |- SettingsError  a setting is unknown, or has a wrong value  exit 2
 |  `- RunError       a run folder does not fit what is asked     exit 2
-|- GateError         a verdict named in --fail-on                exit 3
+|- GateError         a verdict or finding named in --fail-on     exit 3
 `- TrainingError     training left the finite numbers            exit 1
 
 A message is one sentence that names the file or the value, and the remedy.
@@ -35,7 +35,7 @@ class RunError(InputError):
 
 
 class GateError(GanatomyError):
-    """The verdict is one the caller asked to be stopped by (`--fail-on`)."""
+    """The verdict, or a finding, is one the caller asked to be stopped by (`--fail-on`)."""
 
     exit_code = 3
 

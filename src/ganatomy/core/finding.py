@@ -22,7 +22,8 @@ class Finding:
     """One row of evidence.
 
     gate: "hygiene", "fidelity", "coverage", "marginals", "dependence", "labels", "copying", "privacy", "fairness",
-        "paired", "utility", "scope" (what was left out)
+        "paired", "utility", "invariance" (of changes that training used), "augmentation" (of changes that were only
+        tried), "scope" (what was left out)
     name: what was measured, in the field's words
     subject: the class, subgroup, feature or arm it is about; "" for the whole set
     value, low, high: the number and its 95 % interval

@@ -16,11 +16,14 @@ from ganatomy.core.run import read_json, write_bytes, write_text
 
 @dataclass(frozen=True)
 class Picture:
-    """file: beside pictures.json; title and caption: for the report, plain text."""
+    """file: beside pictures.json; title and caption: for the report, plain text; gate: on whose page it stands, as in
+    findings, or "" (a list written before there was one has none)
+    """
 
     file: str
     title: str
     caption: str
+    gate: str = ""
 
 
 def write_pictures(folder: Path, pictures: Sequence[Picture]) -> Path:

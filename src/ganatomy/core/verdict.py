@@ -15,6 +15,7 @@ DO_NOT_USE, USE, NO_GAIN, UNDECIDED = "do not use", "use", "no gain shown", "und
 WORDS = (DO_NOT_USE, USE, NO_GAIN, UNDECIDED)
 
 FORBIDDING = ("copying", "privacy")  # gates whose failure no gain outweighs
+ASIDE = ("utility", "augmentation")  # the trial decides by itself; what was only tried is no limit of the set
 GAIN, HARM = "gain", "harm"  # names of the two findings of the utility gate that decide
 
 
@@ -31,7 +32,7 @@ class Verdict:
 
 def decide(findings: Sequence[Finding]) -> Verdict:
     """Apply the precedence. The utility gate must hold one finding named 'gain' and one named 'harm'."""
-    failed = [f for f in findings if f.state == FAIL and f.gate != "utility"]
+    failed = [f for f in findings if f.state == FAIL and f.gate not in ASIDE]
     limits = [_label(f) for f in failed if f.gate not in FORBIDDING]
     limits += [
         f"not excluded: {_label(f)}"

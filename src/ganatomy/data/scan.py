@@ -37,13 +37,17 @@ class Read(Settings):
     slices: str = option("all", "stacks, volumes, series: all, middle, n for every n-th, or largest (of the mask)")
     masks: str = option("", "NIfTI: how a mask's path follows from its image's, for example image=mask")
     images: str = option("", "npz: the array of images, (N, H, W) or (N, H, W, C); found by itself if called 'images'")
-    labels: str = option("", "npz: the array of classes; found by itself if called 'labels'")
-    patients: str = option("", "npz: the array that says whose image it is; found by itself if called 'patient'")
+    labels: str = option("", "npz: the array of classes (tables: the column); found by itself if called labels (class)")
+    patients: str = option(
+        "", "npz: the array that says whose image it is (tables: the column); found by itself if called patient"
+    )
     splits: str = option("", "npz: the array of train / val / test; found by itself if called 'split'")
     class_names: str = option(
         "", "npz: the array of names for classes 0, 1, ...; found by itself if called 'class_names'"
     )
-    groups: tuple[str, ...] = option((), "npz: further arrays to carry as groups, comma-separated")
+    groups: tuple[str, ...] = option(
+        (), "npz: further arrays to carry as groups; check: columns to compare as groups, comma-separated"
+    )
     unit: str = option("", "unit of the pixel values where the source does not say, for example HU")
     spacing: str = option("", "size of a pixel where the source does not say, for example 0.7x0.7", "mm")
 

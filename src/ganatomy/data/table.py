@@ -1,4 +1,4 @@
-"""Tables written row by row, whole or not at all: CSV and Parquet. Knows types of columns, not what they mean."""
+"""Tables, CSV and Parquet: written row by row, whole or not at all, and read. Knows types of columns, not meanings."""
 
 import csv
 import os
@@ -7,11 +7,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from ganatomy.core.errors import InputError
 
 SUFFIXES = (".csv", ".parquet")
 EXTRA = "python -m pip install 'ganatomy[parquet]'"
 ROWS = 1000  # in memory at once, of a Parquet file
+UNDEFINED = ("", "na", "n/a", "nan", "none", "null", "inf", "-inf", "+inf", "infinity", "-infinity")  # no numbers
 
 
 def writable(path: Path) -> None:
@@ -62,6 +67,59 @@ def _parquet(part: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any
         if some:
             writer.write_table(pa.Table.from_pylist(some, schema))
     return count
+
+
+def load(path: Path) -> pd.DataFrame:
+    """A table as texts, "" where a cell is empty; names of columns without blanks around them.
+
+    InputError where there is none, it is no table, it has no row, or a column has no name or that of another.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path} is no table; save it as {' or '.join(SUFFIXES)}")
+    try:
+        if path.suffix.lower() == ".parquet":
+            raw = pd.read_parquet(path)
+            table = pd.DataFrame({i: _texts(raw.iloc[:, i]) for i in range(raw.shape[1])})
+            names = [str(name).strip() for name in raw.columns]
+        else:
+            # without a header, for pandas gives a second column of one name another
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, skipinitialspace=True)
+            names = [str(name).strip() for name in table.iloc[0]]
+            table = table.iloc[1:].reset_index(drop=True)
+    except ImportError:
+        raise InputError(f"{path} needs pyarrow: {EXTRA}, or save it as .csv") from None
+    except OSError as error:
+        raise InputError(f"cannot read the table {path}: {error.strerror or error}; give one that is there") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a table ({str(error).strip()}); save it as CSV in UTF-8") from None
+    if not len(table):
+        raise InputError(f"the table {path} has no row below its header; fill it")
+    table.columns = pd.Index(names)
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise InputError(f"the table {path} has {names.count(twice[0])} columns '{twice[0]}'; rename or remove one")
+    return table.loc[:, [name != "" for name in names]]  # a column without a name numbers the rows
+
+
+def _texts(column: "pd.Series[Any]") -> list[str]:
+    """Values as texts: whole numbers without a point, as CSV files have them."""
+    whole = pd.api.types.is_integer_dtype(column) or pd.api.types.is_bool_dtype(column)
+    return ["" if empty else str(int(x) if whole else x) for x, empty in zip(column, column.isna(), strict=True)]
+
+
+def numbers(column: Sequence[str]) -> tuple[NDArray[np.float64], list[int]]:
+    """Texts as numbers, NaN where one is empty or infinite; and the rows that hold words instead."""
+    values, words = np.full(len(column), np.nan), []
+    for row, text in enumerate(column):
+        if (told := text.strip().lower()) in UNDEFINED:
+            continue
+        try:
+            number = float(told)
+        except ValueError:
+            words.append(row)
+            continue
+        if np.isfinite(number):
+            values[row] = number
+    return values, words
 
 
 @contextmanager

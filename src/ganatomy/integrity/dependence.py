@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
-from scipy.stats import false_discovery_control, foldnorm, norm, rankdata
+from scipy.stats import rankdata
 
+from ganatomy.core.errors import SettingsError
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from ganatomy.core.seed import rng
+from ganatomy.core.settings import Settings, option
+from ganatomy.integrity.distances import shifted
 from ganatomy.integrity.features import LOST, Features, Prepared, prepare, too_small
 
 Array = NDArray[np.float64]
@@ -24,14 +27,30 @@ Index = NDArray[np.int64]
 
 LEVEL = 0.05 / 8  # false alarms of one gate, where nobody says otherwise
 ALIKE = 0.9  # |rho| above which features are one cluster
-TYPICAL, LARGEST, DISTANCE = 0.10, 0.40, 0.05  # what matters: see `dependence_findings`
 LEAST = 10  # images and patients of each set
 MOST = 500  # independent rows of each side
 DRAWS = 10  # draws of one image per patient behind a value
 HALVES = 100  # resamples by patient behind an interval
 FUTILE, BLOCK = 20, 128  # as large values among permutations after which no p can become small; looked at so often
 STATISTICS = ("typical difference of rank correlations", "largest difference of rank correlations")
+DRAWN = 40  # medoids in the table
+COLUMNS = ("a", "b", "rho_holdout", "rho_synthetic", "rho_train")
 NAMES = (*STATISTICS, "correlation matrix distance")
+
+
+@dataclass(frozen=True)
+class Dependence(Settings):
+    """Bars of the gate dependence."""
+
+    rho_typical: float = option(0.1, "difference of all rank correlations that matters")
+    rho_largest: float = option(0.4, "difference of one rank correlation that matters")
+    matrix_margin: float = option(0.05, "correlation matrix distance, above what chance gives, that matters")
+
+    def __post_init__(self) -> None:
+        for name, most in (("rho_typical", 2), ("rho_largest", 2), ("matrix_margin", 1)):
+            if not 0 < getattr(self, name) < most:
+                flag = "--" + name.replace("_", "-")
+                raise SettingsError(f"{flag} lies between 0 and {most}, not at {getattr(self, name):g}")
 
 
 def spearman(values: Array) -> Array:
@@ -131,17 +150,6 @@ def _prepare(train: Features, holdout: Features, synthetic: Features) -> Prepare
     return prepare(ranked(train), ranked(holdout), ranked(synthetic))
 
 
-@dataclass(frozen=True, eq=False)
-class Matrices:
-    """Rank correlations (d, d) for drawing side by side, like features neighbours; medoids: their positions."""
-
-    names: tuple[str, ...]
-    train: Array
-    holdout: Array
-    synthetic: Array
-    medoids: Index
-
-
 def _rows(owners: Index, n: int, generator: np.random.Generator) -> Index:
     """One random row of each of n random patients (of all, where there are no more), in random order."""
     order = generator.permutation(len(owners))
@@ -157,44 +165,6 @@ def _matrix(features: Features, generator: np.random.Generator) -> Array:
     return np.asarray(np.mean(drawn, axis=0))
 
 
-def dependence_matrices(label: str, train: Features, holdout: Features, synthetic: Features, seed: int) -> Matrices:
-    """The rank correlations of three sets, features ordered by how they cluster in train."""
-    data = _prepare(train, holdout, synthetic)
-    if too_small(data, 2, 2):
-        none = np.zeros((0, 0))
-        return Matrices((), none, none, none, np.zeros(0, np.int64))
-    generator = rng(seed, "dependence", label, "matrices")
-    real, held, made = (_matrix(x, generator) for x in (data.train, data.holdout, data.synthetic))
-    medoids, _, order = cluster(spearman(data.train.values))
-    places = np.flatnonzero(np.isin(order, medoids))
-    names = tuple(data.train.names[i] for i in order)
-    both = np.ix_(order, order)
-    return Matrices(names, real[both], held[both], made[both], places)
-
-
-def dependence_table(
-    label: str, train: Features, holdout: Features, synthetic: Features, seed: int, most: int = 50
-) -> pd.DataFrame:
-    """The pairs of features whose rank correlation differs most: both values, difference, and q as a screening list.
-
-    q: Benjamini-Hochberg over all pairs, of Fisher's z with variance 1.06 / (n - 3), n patients (Fieller 1957).
-    """
-    columns = ["feature", "other", "rho_holdout", "rho_synthetic", "difference", "q"]
-    found = dependence_matrices(label, train, holdout, synthetic, seed)
-    first, second = np.triu_indices(len(found.names), 1)
-    if not len(first):
-        return pd.DataFrame({name: pd.Series(dtype=object if name[-1] == "e" else float) for name in columns})
-    held, made = found.holdout[first, second], found.synthetic[first, second]
-    n = [max(min(x.n_patients, MOST), 4) for x in (holdout, synthetic)]
-    z = np.subtract(*(np.arctanh(np.clip(x, -0.9999, 0.9999)) for x in (made, held)))
-    q = false_discovery_control(2 * norm.sf(np.abs(z) / math.sqrt(sum(1.06 / (k - 3) for k in n))))
-    names = np.array(found.names, dtype=object)
-    rows = (names[first], names[second], held, made, made - held, q)
-    table = pd.DataFrame(dict(zip(columns, rows, strict=True)))
-    order = (-table["difference"].abs()).argsort(kind="stable")[:most]
-    return table.iloc[order].reset_index(drop=True)
-
-
 def dependence_findings(
     space: str,
     label: str,
@@ -204,18 +174,37 @@ def dependence_findings(
     seed: int,
     *,
     level: float = LEVEL,
+    bars: Dependence = Dependence(),
 ) -> list[Finding]:
     """Are the rank correlations of one class those of other real patients? Three findings that share `level`.
 
     typical: mean |rho - rho'| over pairs of medoids (features of |rho| > ALIKE in train are one cluster, of which the
     medoid stands for all: else blocks of near-equal features would decide). bar: what sets of this size would show if
-    every correlation differed by TYPICAL. largest: over all pairs of features; bar: LARGEST. distance: correlation
-    matrix distance of the medoids (Herdin 2005); bar: DISTANCE above what chance gives. Where train lies beyond a bar,
-    train's value is the bar.
+    every correlation differed by rho_typical. largest: over all pairs of features; bar: rho_largest. distance:
+    correlation matrix distance of the medoids (Herdin 2005); bar: matrix_margin above what chance gives. Where train
+    lies beyond a bar, train's value is the bar.
     Null: ranks of synthetic images and of one random image of each holdout patient are of one copula; rows are
     permuted between the two. FAIL: adjusted p <= `level` and beyond the bar. value: mean over draws of an image per
     patient, with the 95 % interval over halves by patient. PASS: it lies within the bar, and is no wider than would
     show what matters. yardstick: train against holdout, at as many rows.
+    """
+    return dependence(space, label, train, holdout, synthetic, seed, level=level, bars=bars)[0]
+
+
+def dependence(
+    space: str,
+    label: str,
+    train: Features,
+    holdout: Features,
+    synthetic: Features,
+    seed: int,
+    *,
+    level: float = LEVEL,
+    bars: Dependence = Dependence(),
+) -> tuple[list[Finding], pd.DataFrame]:
+    """`dependence_findings`, and a table for drawing: a row for each pair of medoids, like ones neighbours.
+
+    Columns: COLUMNS. Of more than DRAWN medoids those whose correlations differ most; empty where nothing is compared.
     """
     data = _prepare(train, holdout, synthetic)
     finding = partial(Finding, "dependence", n_images=len(data.holdout), n_patients=data.holdout.n_patients)
@@ -223,8 +212,9 @@ def dependence_findings(
     if not reason and len(data.train.names) < 2:
         reason = "only one feature varies, so there is nothing it could depend on"
     if reason:
-        return [finding(f"{name}, {space}", label, note=reason) for name in NAMES]
-    medoids = cluster(spearman(data.train.values))[0]
+        empty = pd.DataFrame({name: pd.Series(dtype=object if len(name) == 1 else float) for name in COLUMNS})
+        return [finding(f"{name}, {space}", label, note=reason) for name in NAMES], empty
+    medoids, _, order = cluster(spearman(data.train.values))
     if len(medoids) < 2:  # everything is one cluster: then all of it is compared
         medoids = np.arange(len(data.train.names))
     generator = rng(seed, "dependence", label)
@@ -235,36 +225,47 @@ def dependence_findings(
     # train has its own number of patients, so what is much for it is not what is much for synthetic images
     rows = min(data.train.n_patients, m)
     more = (1 / n + 1 / rows) / (1 / n + 1 / m)
-    bars, much = _bars(chance), _bars(chance * np.array([more**0.5, more**0.5, more]))
-    much[1] = max(LARGEST, 1.5 * chance[1] * more**0.5)  # the largest of many is large by chance where patients are few
-    bars = np.where(yardstick > much, np.maximum(bars, yardstick), bars)
-    held, made = (_matrix(x, generator) for x in (data.holdout, data.synthetic))
+    limits, much = _limits(chance, bars), _limits(chance * np.array([more**0.5, more**0.5, more]), bars)
+    much[1] = max(
+        bars.rho_largest, 1.5 * chance[1] * more**0.5
+    )  # the largest of many is large by chance where patients are few
+    limits = np.where(yardstick > much, np.maximum(limits, yardstick), limits)
+    held, made, real = (_matrix(x, generator) for x in (data.holdout, data.synthetic, data.train))
     everything = np.abs(held - made)[np.triu_indices(len(held), 1)].mean()
     d, k = len(data.train.names), len(medoids)
     groups = [f"{k} of {d} features stand for the clusters of |rho| > {ALIKE}; over all of them {everything:.2f}"]
+    at = np.unravel_index(np.abs(held - made).argmax(), held.shape)
+    names = data.train.names
+    pair = [f"{names[at[0]]} and {names[at[1]]}: {held[at]:.2f} in holdout, {made[at]:.2f} in synthetic images"]
     capped = [f"{MOST} independent rows of a side are compared"] if max(a.shape[0], b.shape[0]) == MOST else []
     found = []
     for i, name in enumerate(NAMES):
         low, high = value[i] + np.quantile(halves[:, i] - np.median(halves[:, i]), [0.025, 0.975])
         low, high = max(min(float(low), float(value[i])), 0.0), max(float(high), float(value[i]))
-        state, note = _state(value[i], high, float(bars[i]), float(p[i]), float(chance[i]), level, n, m)
+        state, note = _state(value[i], high, float(limits[i]), float(p[i]), float(chance[i]), level, n, m)
         if state == PASS and data.lost > LOST:
             state, note = INCONCLUSIVE, "too many synthetic images have undefined features for a pass"
-        notes = [note, *(groups if i == 0 and k < d else []), *capped, data.note]
-        numbers, bar = (float(value[i]), low, high, float(yardstick[i])), ("<=", float(bars[i]))
+        notes = [note, *(groups if i == 0 and k < d else pair if i == 1 else []), *capped, data.note]
+        numbers, bar = (float(value[i]), low, high, float(yardstick[i])), ("<=", float(limits[i]))
         note = "; ".join(filter(None, notes))
         found.append(finding(f"{name}, {space}", label, *numbers, bar, state=state, note=note))
-    return found
+    return found, _table(names, (held, made, real), medoids, order)
 
 
-def _bars(chance: Array) -> Array:
-    return np.array([shifted(float(chance[0]), TYPICAL), LARGEST, chance[2] + DISTANCE])
+def _table(names: tuple[str, ...], matrices: tuple[Array, Array, Array], medoids: Index, order: Index) -> pd.DataFrame:
+    held, made, _ = matrices
+    few = np.ix_(medoids, medoids)
+    far = np.abs(held[few] - made[few]).sum(0)
+    drawn = set(medoids[np.argsort(-far, kind="stable")[:DRAWN]].tolist())
+    rows = np.array([k for k in order if k in drawn])
+    first, second = (rows[k] for k in np.triu_indices(len(rows), 1))
+    ends = (np.array([names[k] for k in end], dtype=object) for end in (first, second))
+    return pd.DataFrame(dict(zip(COLUMNS, (*ends, *(x[first, second] for x in matrices)), strict=True)))
 
 
-def shifted(chance: float, by: float) -> float:
-    """Mean of |x + by| for normal x whose mean |x| is `chance`: a true difference, seen through chance."""
-    spread = max(chance, 1e-12) * math.sqrt(math.pi / 2)
-    return float(foldnorm.mean(by / spread, scale=spread))
+def _limits(chance: Array, bars: Dependence) -> Array:
+    typical = float(shifted(chance[0], bars.rho_typical))
+    return np.array([typical, bars.rho_largest, chance[2] + bars.matrix_margin])
 
 
 def _values(data: Prepared, medoids: Index, generator: np.random.Generator) -> tuple[Array, Array, Array]:

@@ -94,11 +94,12 @@ class Prepared:
     lost: float = 0.0
 
 
-def prepare(train: Features, holdout: Features, synthetic: Features) -> Prepared:
+def prepare(train: Features, holdout: Features, synthetic: Features, scaled: bool = True) -> Prepared:
     """Robust z-scores (x - median) / (IQR / 1.349) with statistics of train alone, clipped at +-CLIP.
 
     The standard deviation stands in where the IQR is 0. Left out, and named in the note: columns that are constant
-    in train or undefined in more than a tenth of its rows; then rows with an undefined value.
+    in train or undefined in more than a tenth of its rows; then rows with an undefined value. scaled = False leaves
+    the values as they are, as an embedding's are that is to be compared with publications.
     """
     if not train.names == holdout.names == synthetic.names:
         raise InputError("train, holdout and synthetic have different feature columns; extract them with one setting")
@@ -121,7 +122,9 @@ def prepare(train: Features, holdout: Features, synthetic: Features) -> Prepared
     for what, features, table in zip(
         ("train", "holdout", "synthetic"), (train, holdout, synthetic), tables, strict=True
     ):
-        z = np.clip((table[:, keep] - np.array(centre)) / np.array(scale), -CLIP, CLIP)
+        z = table[:, keep]
+        if scaled:
+            z = np.clip((z - np.array(centre)) / np.array(scale), -CLIP, CLIP)
         whole = np.flatnonzero(~np.isnan(z).any(1))
         out.append(Features(z, names, features.patients).take(whole))
         share.append(1 - len(whole) / max(len(z), 1))
@@ -145,24 +148,27 @@ def sample(
 ) -> tuple[Array, Array]:
     """`measure` of equally many rows of (train, holdout, synthetic): on whole sets, and on halves by patient.
 
-    Returns (20, k) values at n = the smallest set (at most `most`), over draws of rows without replacement, and
-    (resamples, k) values at about n/2, each from a random half of the patients of train and of holdout and half of
-    the synthetic rows. A half drawn without replacement scatters about the whole as the whole does about the truth
-    (for a mean, exactly), and repeats no row: a bootstrap would, and repeats inflate distances and shrink coverage.
-    Each half is the mean of four draws, so that a large set steadies the halves as its 20 draws steady the whole.
+    Returns (20, k) values at n = the smallest set (at most `most`), over draws of rows without replacement (one, where
+    every draw would be the whole set), and (resamples, k) values at about n/2, each from a random half of the patients
+    of train and of holdout and half of the synthetic rows. A half drawn without replacement scatters about the whole
+    as the whole does about the truth (for a mean, exactly), and repeats no row: a bootstrap would, and repeats inflate
+    distances and shrink coverage. Where a half has more rows than are compared it is the mean of as many draws as use
+    them all, at most four, so that a large set steadies the halves as its 20 draws steady the whole.
     A half of few images (one patient owns most) is left out; with fewer than 20 halves left there are none.
     """
     sets = (data.train, data.holdout, data.synthetic)
     n = min(most, *(len(s) for s in sets))
     generator = rng(seed, purpose, "draws")
-    whole = [measure(*(draw(s, n, generator) for s in sets)) for _ in range(20)]
+    often = 20 if any(len(s) > n for s in sets) else 1
+    whole = [measure(*(draw(s, n, generator) for s in sets)) for _ in range(often)]
     generator = rng(seed, purpose, "halves")
     halves = []
     for _ in range(resamples):
         parts = [half(s, generator) for s in sets]
         m = min(n // 2, *(len(p) for p in parts))
         if m >= max(n // 4, LEAST_HALF):
-            draws = [measure(*(draw(p, m, generator) for p in parts)) for _ in range(4)]
+            often = min(round(max(len(p) for p in parts) / m), 4)
+            draws = [measure(*(draw(p, m, generator) for p in parts)) for _ in range(often)]
             halves.append(np.mean(draws, axis=0))
     return np.array(whole), np.array(halves if len(halves) >= min(20, resamples) else [])
 

@@ -17,12 +17,10 @@ from ganatomy.integrity.features import LOST, UNEVEN, Features, draw, prepare, s
 
 Array = NDArray[np.float64]
 
-LEVEL = 0.05 / 8  # false alarms of one gate among eight
-RATIO = 2.0  # times the real-against-real distance that is allowed
-SHIFT = 0.25  # a shift of the main axis by this many standard deviations is the largest that does not matter
 IMAGES, PATIENTS = 12, 5  # the least of each set: its half must be a sample
 COVARIANCES = 100  # images below which only the means are compared
 WIDE, FEW = 100, 40  # features above which fewer halves are drawn, to bound time
+MOST = 5000  # images of each set that are compared at a time, to bound time
 V0_RANGE = 7.45670747756958  # the range to which FRD v0 scales each feature
 
 
@@ -89,7 +87,15 @@ def fid(a: Array, b: Array) -> float:
 
     Biased by about 1 / n (Chong & Forsyth 2020): only values at the same n compare. NaN with fewer than two rows.
     """
-    return _plain(a, b) if min(len(a), len(b)) > 1 else math.nan
+    if min(len(a), len(b)) < 2:
+        return math.nan
+    if len(a) + len(b) > a.shape[1]:
+        return _plain(a, b)
+    # fewer rows than columns: Tr (S1 S2)^1/2 is the sum of the singular values of the rows' products
+    one, two = ((x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (a, b))
+    cross = float(np.linalg.svd(one @ two.T, compute_uv=False).sum())
+    shift = float(((a.mean(0) - b.mean(0)) ** 2).sum())
+    return max(shift + float((one**2).sum() + (two**2).sum()) - 2 * cross, 0.0)
 
 
 def frd_v0(a: Array, b: Array) -> float:
@@ -129,34 +135,23 @@ def frd_v1(a: Array, b: Array, use_paper_log: bool = False) -> float:
     return (math.log(squared) if squared > 0 else -math.inf) * (0.5 if use_paper_log else 1.0)
 
 
-def frd_findings(
-    space: str, label: str, train: Features, holdout: Features, synthetic: Features, seed: int
-) -> list[Finding]:
-    """FRD v0 and v1 of holdout (first) and synthetic, by name, to compare with publications; they judge nothing.
+def published(train: Features, holdout: Features, synthetic: Features, seed: int, purpose: str) -> str:
+    """FRD v0 and v1 of holdout (first) and synthetic, beside those of holdout and train, in a sentence.
 
-    One draw of n = the smallest set; yardstick: holdout and train, at the same n. There is no bar, because none is
-    published: the value falls with n and rises with the number of features, and the logarithm hides the null.
-    The state is never fail. It is inconclusive, with that reason.
+    One draw of n = the smallest set (at most MOST); the tables as they were measured. They judge nothing: no bar is
+    published, the value falls with n and rises with the number of features, and the logarithm hides the null.
     """
     sets = (train, holdout, synthetic)
-    generator = rng(seed, f"frd {space} {label}")
-    n = min(len(s) for s in sets)
+    generator = rng(seed, f"frd {purpose}")
+    n = min(MOST, *(len(s) for s in sets))
     t, h, s = (draw(x, n, generator).values for x in sets)
-    found = []
-    for name, measure in (("FRD v0 (frd-score)", frd_v0), ("FRD v1, log d² (frd-score)", frd_v1)):
-        finding = partial(
-            Finding, "fidelity", f"{name}, {space}", label, n_images=len(holdout), n_patients=holdout.n_patients
-        )
+    told = []
+    for name, measure in (("FRD v0", frd_v0), ("FRD v1 (log d²)", frd_v1)):
         value, yardstick = measure(h, s), measure(h, t)
-        if not math.isfinite(value):
-            why = f"not defined for {n} images a side" + (" whose features do not vary" if n > 1 else "; it needs two")
-            found.append(finding(note=why))
-            continue
-        note = f"a published number, to be compared only at {n} images a side and with these {t.shape[1]} features: "
-        note += "it has no bar, so it judges nothing"
-        beside = yardstick if math.isfinite(yardstick) else None
-        found.append(finding(value, yardstick=beside, state=INCONCLUSIVE, note=note))
-    return found
+        if math.isfinite(value) and math.isfinite(yardstick):
+            told.append(f"{name} {value:.3g}, of training images {yardstick:.3g}")
+    where = f"at {n} images a side and {len(train.names)} features, to be compared only there"
+    return f"as frd-score has it, {where}: {'; '.join(told)}" if told else ""
 
 
 def frechet_findings(
@@ -165,54 +160,56 @@ def frechet_findings(
     train: Features,
     holdout: Features,
     synthetic: Features,
+    *,
     seed: int,
+    level: float,
     resamples: int = 200,
-    level: float = LEVEL,
+    ratio: float = 2.0,
+    shift: float = 0.25,
+    raw: bool = False,
 ) -> list[Finding]:
-    """d^2(synthetic, holdout) against RATIO x d^2(train, holdout), both at n = the smallest of the three sets.
+    """d^2(synthetic, holdout) against d^2(train, holdout), both at n = the smallest of the three sets (at most MOST).
 
-    value and yardstick are means over 20 draws of n images. Null: the ratio of other real patients. What is resampled
-    are halves of the patients of train and of holdout, and of the synthetic images; the standard deviation of
-    log(value / yardstick) over them gives the interval, so that the yardstick's own uncertainty is in it (printed in
-    the unit of the value; of log(value) alone where the bar is not the yardstick's).
-    bar: RATIO x yardstick, or d^2 of a shift of SHIFT standard deviations along train's main axis where that is more:
-    the yardstick falls with n and would in the end forbid what does not matter, and the scatter of the ratio does not
-    fall with n, so that without it no number of patients would let a good set pass.
-    fail: value above the bar, and the interval at 1 - 2 x `level` wholly above RATIO x yardstick. pass: the 95 %
-    interval below the bar.
+    value and yardstick are means over draws of n images. What is resampled are halves of the patients of train and of
+    holdout, and of the synthetic images. bar: `ratio` x yardstick, or the yardstick + d^2 of a shift by `shift`
+    standard deviations along train's main axis, whichever is more: the yardstick is mostly the bias of d^2 at this n
+    (Chong & Forsyth 2020), which synthetic images have too, and falls with n; a multiple of it alone would in the end
+    forbid what does not matter. Null: value and yardstick are of other real patients alike.
+    fail: value above the bar, and log(value / yardstick) above log(ratio) by the 1 - `level` quantile of Student's t
+    times its standard deviation over halves. pass: the 95 % interval below the bar; low and high are the value and the
+    spread of its ratio to the yardstick, or of its difference from it where that is the bar.
+    raw: an embedding: values as they are, and sample covariances, which makes it the FID (Heusel 2017).
     """
-    data = prepare(train, holdout, synthetic)
+    data = prepare(train, holdout, synthetic, scaled=not raw)
     real = data.holdout
-    finding = partial(
-        Finding, "fidelity", f"Fréchet distance, {space}", label, n_images=len(real), n_patients=real.n_patients
-    )
+    name = "FID" if raw else "Fréchet distance"
+    finding = partial(Finding, "fidelity", f"{name}, {space}", label, n_images=len(real), n_patients=real.n_patients)
     if reason := too_small(data, IMAGES, PATIENTS):
         return [finding(note=reason)]
-    n = min(len(data.train), len(data.holdout), len(data.synthetic))
+    n = min(MOST, len(data.train), len(data.holdout), len(data.synthetic))
 
     def measure(t: Features, h: Features, s: Features) -> Array:
+        if raw:
+            return np.array([fid(h.values, x.values) for x in (s, t)])
         return np.array(_distances(h.values, (s.values, t.values), n < COVARIANCES))
 
     if len(data.train.names) > WIDE and n >= COVARIANCES:
         resamples = min(resamples, FEW)
-    whole, halves = sample(measure, data, seed, f"frechet {space} {label}", resamples)
+    whole, halves = sample(measure, data, seed, f"frechet {space} {label}", resamples, MOST)
     if not len(halves):
         return [finding(note=UNEVEN)]
     value, yardstick = (float(x) for x in np.mean(whole, axis=0))
-    small = SHIFT**2 * float(np.linalg.eigvalsh(np.atleast_2d(np.cov(data.train.values, rowvar=False)))[-1])
-    bar = ("<=", max(RATIO * yardstick, small))
+    small = shift**2 * _main_axis(data.train.values)
+    bar = ("<=", max(ratio * yardstick, yardstick + small))
     logs = np.log(np.maximum(halves, 1e-12))  # (resamples, 2)
-    relative, alone = float(np.std(logs[:, 0] - logs[:, 1])), float(np.std(logs[:, 0]))
-    spread = relative if bar[1] > small else alone
-    low, high = value * math.exp(-1.96 * spread), value * math.exp(1.96 * spread)
-    means = (
-        f"only the means of the features are compared, for the smallest set has {n} images: their spread takes "
-        f"{COVARIANCES} in each set, so that a lost variety would not be seen here"
-        if n < COVARIANCES
-        else ""
-    )
+    relative = float(np.std(logs[:, 0] - logs[:, 1]))
+    if bar[1] > yardstick + small:
+        low, high = value * math.exp(-1.96 * relative), value * math.exp(1.96 * relative)
+    else:
+        error = 1.96 * float(np.std(halves[:, 0] - halves[:, 1]))
+        low, high = max(value - error, 0.0), value + error
     strict = float(student.isf(level, max(len(halves) - 1, 1)))
-    above = math.log(max(value, 1e-12) / max(RATIO * yardstick, 1e-12))
+    above = math.log(max(value, 1e-12) / max(ratio * yardstick, 1e-12))
     why = f"synthetic images lie {value / max(yardstick, 1e-12):.1f} times as far from new patients as training images "
     why += f"do, give or take a factor of {math.exp(min(1.96 * relative, 9)):.1f}"
     if value > bar[1] and above > strict * relative:
@@ -223,11 +220,28 @@ def frechet_findings(
             state, why = INCONCLUSIVE, "too many synthetic images have undefined features for a pass"
     else:
         state = INCONCLUSIVE
-        # without a difference d^2 falls with 1 / n; with one its interval narrows with the root of n
-        factor = (strict * relative / max(above, 1e-9)) ** 2 if value > bar[1] else high / max(small, 1e-12)
+        # without a difference the error falls with 1 / n, with one its square does
+        factor = (high - value) / max(bar[1] - value, 1e-12)
+        if value > bar[1]:
+            factor = (strict * relative / max(above, 1e-9)) ** 2
         why += f": {settling(real.n_patients, factor)}"
-    note = "; ".join(filter(None, [why, means, data.note]))
+    notes = [why, "" if raw else published(train, holdout, synthetic, seed, f"{space} {label}")]
+    if n < COVARIANCES and not raw:
+        notes.append(
+            f"only the means of the features are compared, for the smallest set has {n} images: their spread takes "
+            f"{COVARIANCES} in each set, so that a lost variety would not be seen here"
+        )
+    if min(map(len, (data.train, data.holdout, data.synthetic))) > MOST:
+        notes.append(f"{MOST} images of each set are compared at a time")
+    note = "; ".join(filter(None, [*notes, data.note]))
     return [finding(value, low, high, yardstick, bar, state=state, note=note)]
+
+
+def _main_axis(rows: Array) -> float:
+    """Variance of rows (n, d) along their main axis."""
+    centred = rows - rows.mean(0)
+    narrow = centred.T @ centred if len(rows) > rows.shape[1] else centred @ centred.T
+    return float(np.linalg.eigvalsh(narrow)[-1]) / max(len(rows) - 1, 1)
 
 
 def settling(patients: int, factor: float) -> str:

@@ -4,10 +4,10 @@ Knows arrays and plain columns (paths, patients, units, spacings) under the name
 not know how a file is read. Nothing here is drawn by chance, and nothing shares the false alarms of the other gates.
 """
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
@@ -15,20 +15,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ganatomy.core.errors import SettingsError
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, PASS, Finding
-from ganatomy.data.near import near_duplicates
+from ganatomy.core.settings import Settings, option
+from ganatomy.integrity.duplicates import ROWS, SYNTHETIC, Images, duplicate_table, searched
 
-Images = NDArray[np.generic]  # (N, C, H, W), in the type they were stored in
 Array = NDArray[np.float64]
 
-SYNTHETIC = "synthetic"
-REPEATS = 0.01  # share of synthetic images that may repeat another one, above the share of real ones that do
-CONSTANT = 0.01  # share of constant images, above the share of real ones
-OUTSIDE = 0.05  # share of images whose spacing lies outside that of the real ones
 SLACK = 1.02  # factor by which a spacing may leave that range: rounding
 COARSER = 1.75  # ratio of the steps between stored values from which two quantisers are told apart: a bit is 2
 VALUES = 2_000_000  # values of each set that are looked at
-ROWS = 5000  # images of each set in the search for near duplicates
+
+
+@dataclass(frozen=True)
+class Hygiene(Settings):
+    """Bars of the gate hygiene: shares of the synthetic images, above those of the real ones."""
+
+    repeated_images: float = option(0.01, "share of synthetic images that may repeat another one, above the real share")
+    near_duplicates: float = option(0.01, "share of images that may look like one of another set, above the real share")
+    constant_images: float = option(0.01, "share of synthetic images of a single value, above the real share")
+    spacing_outside: float = option(0.05, "share of synthetic images whose spacing no real image has")
+
+    def __post_init__(self) -> None:
+        for name in ("repeated_images", "near_duplicates", "constant_images", "spacing_outside"):
+            if not 0 <= getattr(self, name) < 1:
+                flag = "--" + name.replace("_", "-")
+                raise SettingsError(f"{flag} is a share from 0 to below 1, not {getattr(self, name):g}")
 
 
 def hygiene_findings(
@@ -38,17 +50,21 @@ def hygiene_findings(
     patients: Mapping[str, Sequence[str]],
     units: Mapping[str, Sequence[str]],
     spacings: Mapping[str, Sequence[str]],
+    *,
+    bars: Hygiene = Hygiene(),
 ) -> list[Finding]:
     """Every fact about sets of images: keys "train", "holdout", "synthetic"; a value or text per image.
 
     Spacings as in a manifest, "0.7x0.7"; "" where the source does not say. Images of one set share one shape.
     """
     shapes = {name: [stack.shape[1:]] * len(stack) for name, stack in images.items()}
-    found = [*size_findings(label, shapes), *value_findings(label, images), *constant_findings(label, images)]
+    found = [*size_findings(label, shapes), *value_findings(label, images)]
+    found += constant_findings(label, images, bars)
     found += quantiser_findings(label, images)
     if len({stack.shape[1:] for stack in images.values()}) == 1:  # else no two images can be compared
-        found += duplicate_findings(label, images, paths, patients)
-    found += [*patient_findings(label, patients), *unit_findings(label, units), *spacing_findings(label, spacings)]
+        found += duplicate_findings(label, images, paths, patients, bars)
+    found += [*patient_findings(label, patients), *unit_findings(label, units)]
+    found += spacing_findings(label, spacings, bars)
     return found
 
 
@@ -64,98 +80,78 @@ def _said(finding: partial[Finding], wrong: int, of: int, good: str, bad: str, l
     return finding(value, value, value, bar=("<=", limit), state=state, note=note)
 
 
-def duplicate_table(
-    images: Mapping[str, Images], paths: Mapping[str, Sequence[str]], patients: Mapping[str, Sequence[str]]
-) -> pd.DataFrame:
-    """A row per pair of images that are equal (`kind` exact) or show the same picture (near, data/near.py).
-
-    Columns: kind, set, row, path, other_set, other_row, other_path, correlation. Near ones are of different patients
-    and among the first ROWS of each set. Of several equal images each is paired with the first of each set. Constant
-    images are nobody's copies. Bytes are compared after conversion to float64, so that a change of type hides nothing.
-    """
-    names = [(name, row) for name, stack in images.items() for row in range(len(stack))]
-    hashes = [_hash(one) for stack in images.values() for one in stack]
-    first: dict[tuple[str, str], int] = {}
-    found: list[tuple[str, int, int, float]] = []
-    for i, ((name, _), code) in enumerate(zip(names, hashes, strict=True)):
-        if not code:
-            continue
-        found += [("exact", first[key], i, 1.0) for key in ((other, code) for other in images) if key in first]
-        first.setdefault((name, code), i)
-    starts = dict(zip(images, np.cumsum([0, *(len(stack) for stack in images.values())][:-1]), strict=True))
-    kept = [(name, row) for name, row in names if row < ROWS and np.ptp(images[name][row]) > 0]
-    if kept:
-        values = np.concatenate(
-            [np.asarray(stack[:ROWS], np.float64)[np.ptp(stack[:ROWS], (1, 2, 3)) > 0] for stack in images.values()]
-        )
-        at = [int(starts[name]) + row for name, row in kept]
-        who = [_owner(patients, name, row) for name, row in kept]
-        for i, j, correlation in near_duplicates(values, who, [hashes[k] for k in at]):
-            found.append(("near", at[i], at[j], correlation))
-    columns = ["kind", "set", "row", "path", "other_set", "other_row", "other_path", "correlation"]
-
-    def told(i: int) -> tuple[str, int, str]:
-        name, row = names[i]
-        return name, row, paths[name][row] if len(paths.get(name, ())) else str(row)
-
-    return pd.DataFrame([(kind, *told(i), *told(j), value) for kind, i, j, value in found], columns=columns)
-
-
-def _hash(image: Images) -> str:
-    """Of the values, not of their type; "" for a constant image."""
-    values = np.asarray(image, np.float64) + 0.0  # + 0: there is one zero
-    return "" if values.min() == values.max() else hashlib.sha256(values.tobytes()).hexdigest()
-
-
-def _owner(patients: Mapping[str, Sequence[str]], name: str, row: int) -> str:
-    """The patient; an image of unknown patient is its own. Real sets share their patients' names."""
-    own = patients.get(name, ())
-    return f"patient {own[row]}" if len(own) and own[row] and name != SYNTHETIC else f"{name} {row}"
-
-
 def duplicate_findings(
     label: str,
     images: Mapping[str, Images],
     paths: Mapping[str, Sequence[str]],
     patients: Mapping[str, Sequence[str]],
+    bars: Hygiene = Hygiene(),
 ) -> list[Finding]:
     """Equal and near equal images, within synthetic and between each two sets.
 
     Equal images of real sets fail: the yardstick is spoilt. An image of synthetic that equals a real one fails, unless
-    real sets share images too: then nothing follows (inconclusive). Near duplicates are told (inconclusive), for people
-    to look at and for the gate of copies to judge: sharp contours in one place make different patients look alike.
-    Repeats within synthetic: REPEATS above the real share.
+    real sets share images too: then nothing follows (inconclusive). Repeats within synthetic: repeated_images above the
+    real share.
+    Near duplicates: share of the second set's images that show the same picture as one of the first (data/near.py).
+    yardstick: of images of other real patients the share that looks like one of the same first set, for different
+    people look alike now and then; where the second set is real, the share within the first. bar: near_duplicates above
+    it. Beyond it, it is for people to look at (inconclusive), and for the gate copying to judge.
     """
     table = duplicate_table(images, paths, patients)
-    found = [_repeats(label, images, table)] if SYNTHETIC in images else []
-    spoilt = any(
-        len(table[(table["kind"] == "exact") & (table["set"] == a) & (table["other_set"] == b)])
-        for a, b in combinations([name for name in images if name != SYNTHETIC], 2)
-    )
+    found = [_repeats(label, images, table, bars.repeated_images)] if SYNTHETIC in images else []
+    real = [name for name in images if name != SYNTHETIC]
+    spoilt = any(len(_between(table, "exact", a, b)) for a, b in combinations(real, 2))
     for a, b in combinations(images, 2):
-        for kind, word in (("exact", "equal images"), ("near", "near duplicates")):
-            here = (table["set"] == a) & (table["other_set"] == b)  # rows are in the order of the sets
-            pairs = table[here & (table["kind"] == kind)]
-            count, n = int(pairs["other_row"].nunique()), len(images[b])
-            finding = _fact(f"{word}, {a} and {b}", label, images)
-            like = "show the picture of" if kind == "near" else "equal"
-            note = f"{count} of {n} {b} images {like} an image of {a}"
-            if count:
-                one = pairs.iloc[0]
-                note += f", such as {one['path']} and {one['other_path']}"
-            if count and (kind == "near" or (SYNTHETIC in (a, b) and spoilt)):
-                why = "look at these pairs, and remove those that are one picture"
-                why = "real sets share images too; remove those first" if kind == "exact" else why
-                value = count / max(n, 1)
-                bar = ("<=", 0.0)
-                found.append(finding(value, value, value, bar=bar, state=INCONCLUSIVE, note=f"{note}: {why}"))
-            else:
-                remedy = "remove them from one of the two" if SYNTHETIC not in (a, b) else "remove them"
-                found.append(_said(finding, count, n, "", f"{note}: {remedy}"))
+        pairs, n = _between(table, "exact", a, b), len(images[b])
+        finding = _fact(f"equal images, {a} and {b}", label, images)
+        count = int(pairs["other_row"].nunique())
+        note = f"{count} of {n} {b} images equal an image of {a}{_example(pairs)}: "
+        if count and SYNTHETIC in (a, b) and spoilt:
+            share, bar = count / n, ("<=", 0.0)
+            note += "real sets share images too; remove those first"
+            found.append(finding(share, share, share, bar=bar, state=INCONCLUSIVE, note=note))
+        else:
+            note += "remove them from one of the two" if SYNTHETIC not in (a, b) else "remove them"
+            found.append(_said(finding, count, n, "", note))
+        found.append(_near(label, images, table, a, b, bars.near_duplicates))
     return found
 
 
-def _repeats(label: str, images: Mapping[str, Images], table: pd.DataFrame) -> Finding:
+def _between(table: pd.DataFrame, kind: str, a: str, b: str) -> pd.DataFrame:
+    """Pairs of one kind; rows are in the order of the sets."""
+    return table[(table["kind"] == kind) & (table["set"] == a) & (table["other_set"] == b)]
+
+
+def _example(pairs: pd.DataFrame) -> str:
+    return f", such as {pairs['path'].iloc[0]} and {pairs['other_path'].iloc[0]}" if len(pairs) else ""
+
+
+def _alike(images: Mapping[str, Images], table: pd.DataFrame, a: str, b: str) -> float | None:
+    """Share of the searched images of b that look like one of a; None where there are none."""
+    n = len(searched(len(images[b])))
+    rows = [*_between(table, "near", a, b)["other_row"], *_between(table, "near", b, a)["row"]]
+    if a == b:
+        rows += _between(table, "near", a, a)["row"].tolist()
+    return len(set(rows)) / n if n else None
+
+
+def _near(label: str, images: Mapping[str, Images], table: pd.DataFrame, a: str, b: str, most: float) -> Finding:
+    other = next((name for name in images if name not in (a, b, SYNTHETIC)), a) if b == SYNTHETIC else a
+    value, yardstick = _alike(images, table, a, b) or 0.0, _alike(images, table, a, other)
+    limit, pairs, n = (yardstick or 0.0) + most, _between(table, "near", a, b), len(searched(len(images[b])))
+    people = f"of {other} images of other patients {yardstick or 0:.1%} do" if yardstick is not None else ""
+    note = f"{round(value * n)} of {n} {b} images show the picture of an image of {a}{_example(pairs)}"
+    capped = f"; {ROWS} images of a set at most are searched" if max(map(len, images.values())) > ROWS else ""
+    finding = partial(_fact(f"near duplicates, {a} and {b}", label, images), value, value, value, yardstick)
+    if value > limit:
+        why = "; look at these pairs, and remove those that are one picture"
+        said = "; ".join(filter(None, [note, people])) + why + capped
+        return finding(("<=", limit), state=INCONCLUSIVE, note=said)
+    said = "; ".join(filter(None, [note, people])) + capped if value else capped.removeprefix("; ")
+    return finding(("<=", limit), state=PASS, note=said)
+
+
+def _repeats(label: str, images: Mapping[str, Images], table: pd.DataFrame, most: float) -> Finding:
     inside = table[(table["set"] == table["other_set"]) & (table["kind"] == "exact")]
     counts = {name: int(inside.loc[inside["set"] == name, "other_row"].nunique()) for name in images}
     real = sum(len(stack) for name, stack in images.items() if name != SYNTHETIC)
@@ -163,7 +159,7 @@ def _repeats(label: str, images: Mapping[str, Images], table: pd.DataFrame) -> F
     n = len(images[SYNTHETIC])
     note = f"{counts[SYNTHETIC]} of {n} synthetic images repeat another one; of the real ones {yardstick:.1%} do"
     finding = partial(_fact("repeated images, synthetic", label, images), yardstick=yardstick)
-    return _said(finding, counts[SYNTHETIC], n, "", note, yardstick + REPEATS)
+    return _said(finding, counts[SYNTHETIC], n, "", note, yardstick + most)
 
 
 def patient_findings(label: str, patients: Mapping[str, Sequence[str]]) -> list[Finding]:
@@ -208,10 +204,10 @@ def _among(name: str, label: str, columns: Mapping[str, Sequence[str]], word: st
     return _said(finding, sum(new.values()), len(columns.get(SYNTHETIC, ())), "", note)
 
 
-def spacing_findings(label: str, spacings: Mapping[str, Sequence[str]]) -> list[Finding]:
+def spacing_findings(label: str, spacings: Mapping[str, Sequence[str]], bars: Hygiene = Hygiene()) -> list[Finding]:
     """Millimetres per pixel, as "0.7x0.7": share of synthetic images outside the range of real ones, along any axis.
 
-    Bar OUTSIDE. The range is that of train and holdout together, widened by SLACK. Where real images vary and
+    Bar: spacing_outside. The range is that of train and holdout together, widened by SLACK. Where real images vary and
     synthetic ones do not, a wrong spacing inside the range is not seen here, but by the gates of texture.
     """
     finding = _fact("spacing", label, spacings)
@@ -235,11 +231,11 @@ def spacing_findings(label: str, spacings: Mapping[str, Sequence[str]]) -> list[
     note = (
         f"{wrong} of {len(made)} synthetic images have a spacing, such as {odd} mm, outside that of real ones, {span}"
     )
-    return [_said(finding, wrong, len(made), "", note, OUTSIDE)]
+    return [_said(finding, wrong, len(made), "", note, bars.spacing_outside)]
 
 
-def constant_findings(label: str, images: Mapping[str, Images]) -> list[Finding]:
-    """Share of synthetic images of a single value, against the share of real ones + CONSTANT."""
+def constant_findings(label: str, images: Mapping[str, Images], bars: Hygiene = Hygiene()) -> list[Finding]:
+    """Share of synthetic images of a single value, against the share of real ones + constant_images."""
     counts = {name: int((np.ptp(stack, (1, 2, 3)) == 0).sum()) for name, stack in images.items() if len(stack)}
     finding = _fact("constant images", label, images)
     if SYNTHETIC not in counts:
@@ -248,7 +244,9 @@ def constant_findings(label: str, images: Mapping[str, Images]) -> list[Finding]
     yardstick = sum(n for name, n in counts.items() if name != SYNTHETIC) / max(real, 1)
     n = len(images[SYNTHETIC])
     note = f"{counts[SYNTHETIC]} of {n} synthetic images have a single value; of the real ones {yardstick:.1%} do"
-    return [_said(partial(finding, yardstick=yardstick), counts[SYNTHETIC], n, "", note, yardstick + CONSTANT)]
+    return [
+        _said(partial(finding, yardstick=yardstick), counts[SYNTHETIC], n, "", note, yardstick + bars.constant_images)
+    ]
 
 
 def value_findings(label: str, images: Mapping[str, Images]) -> list[Finding]:

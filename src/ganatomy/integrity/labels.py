@@ -1,513 +1,126 @@
-"""Do synthetic labels mean what real labels mean? Associations, information and wrong labels, over all classes.
+"""Do synthetic labels mean what real labels mean? Wrong labels, caricature and associations, over all classes.
 
-Knows one table of features per class. Does not know images, and trains one linear classifier on real patients.
+Knows one table of features per class, whose rows they are, and which difference would matter. Does not know images.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import digamma, ndtri
-from scipy.stats import hypergeom, rankdata, spearmanr
-from sklearn.linear_model import LogisticRegression
+from scipy.special import ndtri
 
-from ganatomy.core.errors import InputError
+from ganatomy.core.errors import SettingsError
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from ganatomy.core.seed import rng
-from ganatomy.integrity.features import LOST, Features, prepare
+from ganatomy.core.settings import Settings, option
+from ganatomy.integrity.association import (
+    aucs,
+    comparisons,
+    excess_information,
+    exchange_means,
+    exchange_squares,
+    gap_errors,
+    per_unit,
+    placements,
+    typical,
+)
+from ganatomy.integrity.classifier import Unseen, class_odds, cross_fitted, odds_against
+from ganatomy.integrity.features import LOST, Features
+from ganatomy.integrity.labelled import Real, Tables, assemble
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Single = NDArray[np.float32]
 Numbers = tuple[float, float, float]  # a value and its 95 % interval
-Bar = tuple[str, float]
 
+SHARPEST = 0.1  # share of wrong labels that the test is sharpest for
 ASSOCIATED = 0.1  # |AUC - 0.5| above which a feature is said to be associated with the class
-DIFFERENCE, SAME_SIGN = 0.05, 0.95  # bars: typical difference of AUC beyond chance; share of features of the same sign
-LOST_INFORMATION, CARICATURE = 0.8, 1.2  # bars: information on the class, synthetic / real
-WRONG, DISAGREEMENT = 0.05, 0.05  # bars: share of wrong labels; agreement that may be lost against the holdout
-NEIGHBOURS = 3  # of Ross's estimator
-LEAST = 20  # of each class: holdout patients, synthetic images
-MOST = 6000  # rows of holdout and synthetic together, shared out over the classes
+TELLING = 0.55  # AUC of the classifier on real patients below which it can say nothing of labels
 MOST_INFORMED = 500  # rows of each class and set whose mutual information is estimated
-FITTED = 5000  # training images that the classifier learns from
-TRUST = 0.8  # of the share of `wrong`: what its likelihood ratio has; its tail has the rest
 ONE_SIDED = 1.644854 / 1.959964  # of the reach of a 95 % interval: that of a one-sided 95 % bound
-# how this gate's level is shared out over its findings
-SHARES = {"wrong": 0.4, "agreement": 0.1, "difference": 0.2, "sign": 0.05, "lost": 0.1, "caricature": 0.15}
+SHARES = {"wrong": 0.6, "caricature": 0.15, "association": 0.25}  # of this gate's level
 NAMES = {
     "wrong": "wrong labels",
-    "agreement": "labels a classifier agrees with",
-    "difference": "difference of association with the class",
-    "sign": "associations of the same sign",
-    "lost": "information on the class",
-    "caricature": "caricature (information on the class)",
+    "caricature": "caricature of the classes",
+    "association": "associations with the class",
 }
+COLUMNS = ("class", "feature", "AUC", "AUC_real", "AUC_train", "I", "I_real")
 
 
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Rows of all classes. values: (n, d); codes: (n,) class; synthetic: (n,) which rows are; k: number of classes.
+@dataclass(frozen=True)
+class Labels(Settings):
+    """Bars of the gate labels.
 
-    A class without synthetic rows (a generator may make only the rare one) has the holdout's rows on both sides: the
-    synthetic class is then compared with real others, and only its rows change places.
+    wrong_labels: labels of which a share e is wrong at random are worth (1 - 2 e)^2 as many right ones: three quarters
+    at 0.07. caricature: a quarter further apart raises an AUC of 0.80 to 0.85, and one of 0.90 to 0.95.
+    association_margin: 0.05 is the difference of AUC that reader studies are commonly planned for.
     """
 
-    values: Array
-    codes: Index
-    synthetic: Bools
-    k: int
+    wrong_labels: float = option(0.07, "share of synthetic labels that may be wrong")
+    caricature: float = option(1.25, "how many times as far apart as real classes synthetic ones may lie")
+    association_margin: float = option(0.05, "difference of a feature's AUC for the class that matters")
 
-    @property
-    def made(self) -> list[int]:
-        """The classes that have synthetic rows."""
-        return [int(code) for code in np.unique(self.codes[self.synthetic])]
-
-    def rows(self, code: int, synthetic: bool) -> Index:
-        """The rows of one class on one side."""
-        side = synthetic and code in self.made
-        return np.flatnonzero((self.codes == code) & (self.synthetic == side))
-
-    def part(self, synthetic: bool) -> tuple[Array, Index]:
-        """values and codes of one side."""
-        rows = np.concatenate([self.rows(code, synthetic) for code in range(self.k)])
-        return self.values[rows], self.codes[rows]
+    def __post_init__(self) -> None:
+        for flag, value in (("wrong-labels", self.wrong_labels), ("association-margin", self.association_margin)):
+            if not 0 < value < 0.5:
+                raise SettingsError(f"--{flag} is a share above 0 and below 0.5, not {value}")
+        if not self.caricature > 1:
+            raise SettingsError(f"--caricature is a factor above 1, not {self.caricature}")
 
 
-def comparisons(k: int) -> range:
-    """The classes that are held against the rest: of two, the first would only mirror the second."""
-    return range(1, 2) if k == 2 else range(k)
-
-
-def aucs(values: Array, codes: Index, k: int) -> Array:
-    """(comparisons, d) P(x of the class > x of the rest) + P(=) / 2, each other class weighing the same.
-
-    Mann & Whitney 1947. The mean over the other classes does not depend on how many images each has, which a pooled
-    rest would.
-    """
-    groups = [values[codes == code] for code in range(k)]
-    pairs = np.full((k, k, values.shape[1]), 0.5)
-    for a in range(k):
-        for b in range(a):
-            ranks = rankdata(np.concatenate([groups[a], groups[b]]), axis=0)[: len(groups[a])]
-            pairs[a, b] = (ranks.mean(0) - (len(groups[a]) + 1) / 2) / len(groups[b])
-            pairs[b, a] = 1 - pairs[a, b]
-    return np.array([np.delete(pairs[c], c, axis=0).mean(0) for c in comparisons(k)])
-
-
-def placements(values: Array, codes: Index, k: int) -> Single:
-    """(n, comparisons * d) what each row adds to the AUCs: a mean of these per class is an AUC, to first order.
-
-    The placement of a row among the pooled rows of the other class (Hanley & Hajian-Tilaki 1997; DeLong 1988).
-    """
-    d = values.shape[1]
-    out = np.zeros((len(values), len(comparisons(k)), d), np.float32)
-    where = [np.flatnonzero(codes == code) for code in range(k)]
-    for j, c in enumerate(comparisons(k)):
-        for other in range(k):
-            if other == c:
-                continue
-            a, b = where[c], where[other]
-            ranks = rankdata(np.concatenate([values[a], values[b]]), axis=0)
-            out[a, j] += (ranks[: len(a)] - rankdata(values[a], axis=0)) / len(b) / (k - 1)
-            out[b, j] -= (ranks[len(a) :] - rankdata(values[b], axis=0)) / len(a) / (k - 1)
-    return np.asarray(out.reshape(len(values), -1))
-
-
-def information(values: Array, codes: Index, k: int, neighbours: int = NEIGHBOURS) -> Array:
-    """(d,) mutual information of each column and the class in nats: psi(n) + psi(k) - <psi(n_c) + psi(m)>, Ross 2014.
-
-    The k-th nearest of the own class lies at a distance within which m rows of any class lie. Classes should be of
-    one size. May be negative; biased upwards at small n (`excess_information`).
-    """
-    n, d = values.shape
-    total = np.zeros(d)
-    order = np.sort(values, axis=0)
-    for code in range(k):
-        x = np.sort(values[codes == code], axis=0)  # (n_c, d)
-        size = len(x)
-        near = min(neighbours, size - 1)
-        padded = np.concatenate([np.full((near, d), -np.inf), x, np.full((near, d), np.inf)])
-        radius = np.full((size, d), np.inf)
-        for left in range(near + 1):  # the window of near + 1 rows that begins `left` before the row
-            low, high = padded[near - left : near - left + size], padded[2 * near - left : 2 * near - left + size]
-            radius = np.minimum(radius, np.maximum(x - low, high - x))
-        # strictly within, by more than the sums below are rounded: the row itself counts, its k-th neighbour does not
-        radius = np.maximum(radius - 8 * np.spacing(np.abs(x) + radius), 0)
-        for column in range(d):
-            r, own = radius[:, column], x[:, column]
-            inside = np.searchsorted(order[:, column], own + r, "right") - np.searchsorted(
-                order[:, column], own - r, "left"
-            )
-            total[column] += (digamma(n) + digamma(near) - digamma(size) - digamma(np.maximum(inside, 1))).sum()
-    return np.asarray(total / n)
-
-
-def excess_information(values: Array, codes: Index, k: int, generator: np.random.Generator, shuffles: int = 3) -> Array:
-    """(d,) `information` less its mean with shuffled labels: the estimator's bias, and what ties add, fall out."""
-    values = values + 1e-9 * generator.normal(size=values.shape)  # ties would have radius 0
-    chance = [information(values, generator.permutation(codes), k) for _ in range(shuffles)]
-    return np.asarray(information(values, codes, k) - np.mean(chance, axis=0))
-
-
-def surprise(values: Array, codes: Index, k: int, bins: int = 10) -> Array:
-    """(n,) pointwise information on the class, log p(x | c) / mean p(x | .), summed over columns.
-
-    It is the influence of a row on the summed mutual information, from class-wise histograms over pooled deciles.
-    """
-    edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1], axis=0)
-    total = np.zeros(len(values))
-    for column in range(values.shape[1]):
-        cell = np.searchsorted(edges[:, column], values[:, column], "right")
-        count = np.zeros((k, bins))
-        np.add.at(count, (codes, cell), 1)
-        share = (count + 0.5) / (count + 0.5).sum(1, keepdims=True)
-        total += np.log(share / share.mean(0))[codes, cell]
-    return total
-
-
-def normal_scores(reference: Array) -> Callable[[Array], Array]:
-    """A map of (n, d) tables: each column's rank in the reference, as the quantile of a normal distribution."""
-    order = np.sort(reference, axis=0)
-
-    def score(values: Array) -> Array:
-        out = np.empty_like(values)
-        for j in range(values.shape[1]):
-            below, upto = (np.searchsorted(order[:, j], values[:, j], side) for side in ("left", "right"))
-            out[:, j] = ndtri((below + upto + 1) / (2 * len(order) + 2))
-        return out
-
-    return score
-
-
-def fit(values: Array, codes: Index, owners: Index, seed: int) -> tuple[Callable[[Array], Array], Array]:
-    """A linear classifier of train: tables (n, d) -> log-probabilities (n, k); those of train by cross-validation.
-
-    L2-penalised logistic regression on the principal components (99.9 %) of normal scores. Folds hold whole patients.
-    Every patient weighs the same within a class, every class the same. Of four penalties, the one with the smallest
-    cross-validated log-loss.
-    """
-    score = normal_scores(values)
-    x, k, rows = score(values), int(codes.max()) + 1, np.arange(len(codes))
-    variance, axes = np.linalg.eigh(np.cov(x.T).reshape(x.shape[1], x.shape[1]))
-    axes = axes[:, np.cumsum(variance[::-1])[::-1] > 0.001 * variance.sum()]
-    x = x @ axes
-
-    _, who = np.unique(np.stack([owners, codes]), axis=1, return_inverse=True)
-    weight = 1 / np.bincount(who.ravel())[who.ravel()]
-    weight /= np.bincount(codes, weight)[codes]
-    weight *= len(codes) / weight.sum()
-    # whole patients are dealt to the folds, class after class (a patient's first)
-    people, own = np.unique(owners, return_index=True)
-    order = rng(seed, "labels", "folds").permutation(len(people))
-    order = order[np.argsort(codes[own][order], kind="stable")]
-    fold = np.empty(len(people), np.int64)
-    fold[order] = np.arange(len(people)) % 5
-    parts = [np.flatnonzero(fold[np.searchsorted(people, owners)] == f) for f in range(min(5, len(people)))]
-    best: tuple[float, float, Array] = (math.inf, 1.0, np.empty(0))
-    for strength in (0.001, 0.01, 0.1, 1.0):
-        log = np.full((len(codes), k), -math.log(k))
-        for test in parts:
-            rest = np.setdiff1d(rows, test)
-            if len(np.unique(codes[rest])) == k:
-                model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
-                log[test] = model.fit(x[rest], codes[rest], weight[rest]).predict_log_proba(x[test])
-        loss = -float((weight * log[rows, codes]).mean())
-        if loss < best[0]:
-            best = (loss, strength, log)
-    model = LogisticRegression(C=best[1], max_iter=2000, tol=1e-3).fit(x, codes, weight)
-    return lambda table: np.asarray(model.predict_log_proba(score(table) @ axes)), best[2]
-
-
-def contradiction(log: Array, codes: Index) -> Array:
-    """(n,) log-odds of the likeliest other class against the given label; log: (n, k) log-probabilities."""
-    rows = np.arange(len(codes))
-    others = log.copy()
-    others[rows, codes] = -np.inf
-    return np.asarray(others.max(1) - log[rows, codes])
-
-
-def mislabelled(log: Array, codes: Index) -> tuple[Array, Index]:
-    """`contradiction` of every wrong label that the rows could carry, and their true classes."""
-    k = log.shape[1]
-    wrong = [contradiction(log, (codes + step) % k) for step in range(1, k)]
-    return np.concatenate(wrong), np.tile(codes, k - 1)
-
-
-def balanced(hits: NDArray[np.generic], codes: Index, classes: Iterable[int]) -> float:
-    """Mean over the classes of the share of hits."""
-    return float(np.mean([hits[codes == c].mean() for c in classes]))
-
-
-def threshold(log: Array, codes: Index) -> float:
-    """The log-odds from which a contradiction is called confident: there wrong labels stand out best.
-
-    log: of training rows by cross-validation, so that the threshold knows neither holdout nor synthetic.
-    """
-    k = log.shape[1]
-    right, (wrong, true) = contradiction(log, codes), mislabelled(log, codes)
-    best = (-1.0, 0.0)
-    for t in np.linspace(0, 6, 25):
-        q, s = balanced(right > t, codes, range(k)), balanced(wrong > t, true, range(k))
-        best = max(best, ((s - q) / math.sqrt((2 - WRONG) * q + WRONG * s + 2 / len(codes)), float(t)))
-    return best[1]
-
-
-def more_hits(hits: Bools, pool: Pool) -> float:
-    """Exact P(as many or more hits among the synthetic rows) if sets are shuffled within each class.
-
-    The count is a sum over the classes of hypergeometric counts: Fisher's test, stratified.
-    """
-    law, count = np.ones(1), 0
-    for code in pool.made:
-        own = pool.codes == code
-        n, total, made = int(own.sum()), int(hits[own].sum()), int((own & pool.synthetic).sum())
-        law = np.convolve(law, hypergeom.pmf(np.arange(total + 1), n, total, made))
-        count += int((hits & own & pool.synthetic).sum())
-    return float(min(law[count:].sum(), 1.0))
-
-
-def tails(values: Array) -> Array:
-    """(rows,) how much of each sorted row (rows, n) lies far above its own median: mean of the excess over 1.5.
-
-    The unit is the row's own lower spread (median less the first decile, / 1.28), to which a few wrong labels, which
-    lie above, add nothing. So images that are easier than real ones do not hide them.
-    """
-    n = values.shape[1]
-    median = values[:, n // 2, None]
-    unit = np.maximum((median - values[:, n // 10, None]) / 1.2816, 1e-9)
-    return np.asarray(np.clip((values - median) / unit - 1.5, 0, 3).mean(1))
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """What is shuffled. cards: (n, columns) placements; at: (columns,) pooled AUCs; facts: (n,) pointwise information;
-    against: (n,) contradiction of the label. Rows are those of `pool`.
-    """
-
-    pool: Pool
-    cards: Single
-    at: Array
-    facts: Array
-    against: Array
-
-    def statistics(self, flags: Mapping[int, Bools]) -> Array:
-        """(draws, 6) statistics, large where the sets differ, of sets drawn as flags: per class (draws, n_c) synthetic.
-
-        Columns: sum of squared differences of AUC, associations of opposite sign, more information, less information,
-        wrong labels by the likelihood ratio, wrong labels by the tail.
-        """
-        draws, n, k = len(next(iter(flags.values()))), len(self.pool.codes), self.pool.k
-        made, real = np.zeros((draws, n), np.float32), np.zeros((draws, n), np.float32)
-        tail = np.zeros(draws)
-        for code in set(range(k)) - set(flags):
-            own = np.flatnonzero(self.pool.codes == code)
-            made[:, own] = real[:, own] = 1 / len(own)
-        for code, inside in flags.items():
-            own = np.flatnonzero(self.pool.codes == code)
-            count = int(inside[0].sum())
-            made[:, own], real[:, own] = inside / count, ~inside / (len(own) - count)
-            order = np.argsort(self.against[own], kind="stable")
-            row = np.broadcast_to(self.against[own][order], inside.shape)
-            ordered = inside[:, order]
-            sides = [tails(row[chosen].reshape(draws, -1)) for chosen in (ordered, ~ordered)]
-            tail += sides[0] - sides[1]
-        one, two = made @ self.cards, real @ self.cards
-        gain = (made - real) @ self.facts
-        likelihood = np.log1p(WRONG * np.expm1(np.minimum(self.against, 20)))
-        a, b = self.at + one, self.at + two
-        # a product rather than a count: near 0.5 signs differ by chance, and many features are one
-        opposite = np.where(np.abs(b - 0.5) > ASSOCIATED, np.maximum((0.5 - a) * (b - 0.5), 0), 0).sum(1)
-        return np.stack([((one - two) ** 2).sum(1), opposite, gain, -gain, (made - real) @ likelihood, tail], 1)
-
-
-def shuffle_p(scores: Scores, alpha: float, generator: np.random.Generator) -> Array:
-    """(6,) exact permutation p of `Scores.statistics`: synthetic and holdout rows change places within their class.
-
-    Enough draws for p <= alpha / 3; fewer where it is plain that no statistic will reach it (Besag & Clifford 1991).
-    """
-    actual = {code: scores.pool.synthetic[scores.pool.codes == code][None] for code in scores.pool.made}
-    seen = scores.statistics(actual)
-    slack = 1e-6 * np.abs(seen)
-    most = int(np.clip(math.ceil(4 / alpha), 999, 20000))
-    count, drawn = np.zeros(6), 0
-    while drawn < most and count.min() < 20:
-        flags = {code: generator.permuted(np.repeat(rows, 250, axis=0), axis=1) for code, rows in actual.items()}
-        count += (scores.statistics(flags) >= seen - slack).sum(0)
-        drawn += 250
-    return np.asarray((1 + count) / (1 + drawn))
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """Rows ready to be compared: train with all its images, one image per patient of holdout and of train."""
-
-    classes: tuple[str, ...]  # those that are compared
-    names: tuple[str, ...]
-    train: tuple[Array, Index, Index]  # values, codes, owners
-    pool: Pool  # holdout and synthetic
-    real: Pool  # holdout and, in the place of synthetic, as many train patients
-    note: str
-    lost: float
-
-
-def assemble(
+def labels(
+    space: str,
     classes: Sequence[str],
     train: Mapping[str, Features],
     holdout: Mapping[str, Features],
     synthetic: Mapping[str, Features],
+    *,
     seed: int,
-) -> Tables | str:
-    """One scale for all classes, rows that are independent; or the reason why the sets cannot be compared."""
-    sets = (train, holdout, synthetic)
-    whole = [c for c in classes if c in train and len(train[c]) and c in holdout and len(holdout[c])]
-    if len(whole) < 2:
-        return "fewer than two classes have images in train and in holdout: labels have nothing to tell apart"
-    if not any(label in synthetic and len(synthetic[label]) for label in whole):
-        return "there is no synthetic image of these classes"
-    names = train[whole[0]].names
-    joined, codes = zip(*(_join(whole, tables, names) for tables in sets), strict=True)
-    data = prepare(*joined)
-    if not data.train.names:
-        return "no feature varies in train" + (f"; {data.note}" if data.note else "")
-    column = [names.index(name) for name in data.train.names]
-    own = [c[np.isfinite(t.values[:, column]).all(1)] for t, c in zip(joined, codes, strict=True)]
+    level: float = 0.05 / 8,
+    bars: Labels = Labels(),
+) -> tuple[list[Finding], pd.DataFrame]:
+    """Do the labels of synthetic images mean what those of real patients mean? All classes at once: findings, table.
 
-    generator = rng(seed, "labels", "patients")
-    picked = [_independent(t, c, generator) for t, c in zip((data.train, data.holdout), own[:2], strict=True)]
-    picked.append(generator.permutation(len(data.synthetic)))
-    count = [np.bincount(c[p], minlength=len(whole)) for c, p in zip(own, picked, strict=True)]
-    kept = [i for i in range(len(whole)) if min(count[0][i], count[1][i]) >= LEAST]
-    made = [i for i in kept if count[2][i] >= LEAST]
-    notes = [
-        f"{label} is left out: {count[0][i]} train and {count[1][i]} holdout patients can be used, {LEAST} of each are "
-        "needed (a patient with images of several classes counts for one of them)"
-        for i, label in enumerate(whole)
-        if i not in kept
-    ]
-    notes += [
-        f"{whole[i]} has {count[2][i]} synthetic images, fewer than {LEAST}: real ones stand in their place"
-        for i in kept
-        if i not in made
-    ]
-    notes = [*notes, data.note] if data.note else notes
-    if len(kept) < 2 or not made:
-        return "; ".join([f"{len(kept)} classes can be compared, {len(made)} of them with synthetic images", *notes])
+    Real patients, of train and of holdout together, are compared with synthetic images. A classifier of features is
+    fitted to real patients and judges patients whom it has not seen (`classifier.cross_fitted`).
 
-    k, most = len(kept), max(MOST // (2 * len(kept)), LEAST)
-    values = (data.train.values, data.holdout.values, data.synthetic.values)
-    new = np.full(len(whole), -1)
-    new[kept] = np.arange(k)
+    wrong: share of wrong labels, (mean score - that of real labels) / (that if all were wrong - that of real labels).
+        Score: the likelihood ratio of a label wrong in SHARPEST of the images, which is bounded (quantification by a
+        mean of scores, Forman 2008).
+    caricature: how many times as far apart as real classes the classifier finds synthetic ones: d' = sqrt(2)
+        ndtri(AUC) of its log-odds (Green & Swets 1966), synthetic / real.
+    association: AUC of each feature alone, class against rest: typical (root mean square) difference that sampling
+        does not explain. Its note counts the features that point the other way.
 
-    def side(i: int, some: list[int]) -> tuple[Array, Index]:
-        rows = np.concatenate([picked[i][own[i][picked[i]] == code][:most] for code in some])
-        return values[i][rows], new[own[i][rows]]
+    Null: synthetic images are images of other real patients; then they change places with real patients within each
+    class: one image each for association, the mean over their images for the others, whose difference is divided by
+    its standard error. 999 to 20000 exchanges; `level` is shared out by SHARES. A class without synthetic images (a
+    generator may make only the rare one) has the real rows on both sides. Yardstick: train's patients in the place of
+    synthetic, holdout's in the place of real.
 
-    def pool(other: int) -> Pool:
-        real, instead = side(1, kept), side(other, made)
-        flags = np.repeat([False, True], [len(real[1]), len(instead[1])])
-        return Pool(np.concatenate([real[0], instead[0]]), np.concatenate([real[1], instead[1]]), flags, k)
-
-    some = np.flatnonzero(new[own[0]] >= 0)
-    some = np.sort(generator.permutation(some)[:FITTED])
-    learned = (values[0][some], new[own[0][some]], data.train.owners[some])
-    labels = tuple(whole[i] for i in kept)
-    return Tables(labels, data.train.names, learned, pool(2), pool(0), "; ".join(notes), data.lost)
-
-
-def _join(classes: Sequence[str], tables: Mapping[str, Features], names: tuple[str, ...]) -> tuple[Features, Index]:
-    """All classes' rows in one table, and the class of each."""
-    parts = [tables.get(label, Features(np.empty((0, len(names))), names)) for label in classes]
-    if any(part.names != names for part in parts):
-        raise InputError("the classes have different feature columns; extract them with one setting")
-    codes = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    patients = tuple(who for part in parts for who in part.patients)
-    return Features(np.concatenate([part.values for part in parts]), names, patients), codes
-
-
-def _independent(features: Features, codes: Index, generator: np.random.Generator) -> Index:
-    """One random row of each patient, in random order.
-
-    A patient with images of several classes counts for one of them, the rarer ones (in patients) being likelier.
+    Table: a row per class (of two, the second) and feature: AUC against the rest in synthetic, holdout and train;
+    I, I_real: mutual information with the class, all classes together, in synthetic and in real images (nats; Ross
+    2014, less the shuffled). Empty where there is nothing to compare.
     """
-    owners = features.owners
-    seen = np.unique(np.stack([owners, codes]), axis=1)[1]
-    size = np.maximum(np.bincount(seen, minlength=int(codes.max(initial=0)) + 1), 1)
-    images = np.unique(np.stack([owners, codes]), axis=1, return_inverse=True, return_counts=True)[1:]
-    weight = 1 / (size[codes] * images[1][images[0].ravel()])
-    order = np.argsort(generator.exponential(size=len(codes)) / weight, kind="stable")  # the first is a weighted draw
-    first = np.unique(owners[order], return_index=True)[1]
-    return np.asarray(order[generator.permutation(first)])
-
-
-def _variance(values: Array, pool: Pool) -> Array:
-    """(columns,) variance of the sum over the classes of mean(synthetic) - mean(holdout)."""
-    parts = [values[pool.rows(code, side)] for code in pool.made for side in (False, True)]
-    return np.asarray(np.sum([part.var(0, ddof=1) / len(part) for part in parts], axis=0))
-
-
-def jitter(pool: Pool, cards: Array, draws: int, generator: np.random.Generator) -> tuple[Array, Array]:
-    """(draws, columns) sampling errors of the AUCs of synthetic, and of holdout: rows weighted by random normals."""
-    weights = {side: np.zeros((draws, len(pool.codes))) for side in (True, False)}
-    for code in range(pool.k):
-        for side in (True, False):
-            rows = pool.rows(code, side)
-            if side or code in pool.made:
-                some = generator.normal(size=(draws, len(rows))) / math.sqrt(len(rows) * (len(rows) - 1))
-            weights[side][:, rows] = some - some.mean(1, keepdims=True)  # the same rows have the same weights
-    return weights[True] @ cards, weights[False] @ cards
-
-
-def typical(gap: Array, noise: float, extra: Array) -> tuple[float, float, float]:
-    """Root mean square of true differences whose estimates are gap (columns,), and its 95 % interval.
-
-    noise: the summed sampling variance of gap, which is subtracted; extra: (draws, columns) errors as gap has.
-    """
-    square = float((gap**2).sum()) - noise
-    scatter = 2 * extra @ gap + (extra**2).sum(1) - noise
-    low, high = square - np.quantile(scatter, [0.975, 0.025]) if len(extra) else (square, square)
-    root = [math.sqrt(max(float(x), 0.0) / len(gap)) for x in (square, low, max(high, square))]
-    return root[0], root[1], root[2]
-
-
-def fieller(top: float, bottom: float, v_top: float, v_bottom: float) -> tuple[float, float] | None:
-    """95 % interval of a ratio of two independent estimates (Fieller 1954); None where the lower one may be 0."""
-    z = 1.959964**2
-    a, b, c = bottom**2 - z * v_bottom, -2 * top * bottom, top**2 - z * v_top
-    if bottom <= 0 or a <= 0:
-        return None
-    root = math.sqrt(max(b * b - 4 * a * c, 0.0))
-    return (-b - root) / (2 * a), (-b + root) / (2 * a)
-
-
-def _rate(hits: Bools, pool: Pool, side: bool) -> tuple[float, float, float]:
-    """Balanced share of hits in one set, and Wilson's 95 % interval at the number of rows that it is worth.
-
-    Of the classes that have synthetic rows.
-    """
-    shares = [hits[pool.rows(code, side)] for code in pool.made]
-    p = float(np.mean([s.mean() for s in shares]))
-    n = len(shares) ** 2 / sum(1 / len(s) for s in shares)
-    z = 1.959964
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return p, centre - reach, centre + reach
-
-
-def _gap(one: tuple[float, float, float], two: tuple[float, float, float]) -> tuple[float, float, float]:
-    """one - two with the interval of Newcombe 1998 (method 10) from their own."""
-    (p, a, b), (q, c, d) = one, two
-    return p - q, p - q - math.hypot(p - a, d - q), p - q + math.hypot(b - p, q - c)
+    sets = [side[c] for side in (train, holdout) for c in classes if c in side]
+    call = _Call(space, level, sum(map(len, sets)), len({who for one in sets for who in one.patients}))
+    tables = assemble(classes, train, holdout, synthetic, seed)
+    if isinstance(tables, str):
+        empty = {name: pd.Series(dtype=object if i < 2 else float) for i, name in enumerate(COLUMNS)}
+        return [call.finding(key, note=tables) for key in NAMES], pd.DataFrame(empty)
+    least = int(np.bincount(tables.real.unit_codes).min())
+    call = _Call(space, level, call.images, call.patients, least, tables.note, tables.lost)
+    facts = _information(tables, seed)
+    found, table = _by_association(call, tables, facts, bars, seed)
+    return [*_by_classifier(call, tables, facts, bars, seed), found], table
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What every finding of one call shares. least: holdout patients of the smallest class; note, lost: `prepare`'s."""
+    """What every finding of one call shares. least: real patients of the smallest class; note, lost: `prepare`'s."""
 
     space: str
     level: float
@@ -521,12 +134,10 @@ class _Call:
         name = f"{NAMES[key]}, {self.space}"
         return Finding("labels", name, n_images=self.images, n_patients=self.patients, **numbers)
 
-    def judged(self, key: str, numbers: Numbers, yardstick: float, bar: Bar, p: float, told: str) -> Finding:
+    def judged(self, key: str, numbers: Numbers, yardstick: float, bar: float, p: float, told: str) -> Finding:
         """FAIL: p at this finding's share of the level, and beyond the bar. PASS: one-sided 95 % bound within it."""
-        value, low, high = numbers[0], min(numbers), max(numbers)
-        sign = 1 if bar[0] == "<=" else -1
-        room = sign * (bar[1] - value)  # how far the value is from the bar, on the good side
-        reach = ONE_SIDED * abs((high if sign > 0 else low) - value)
+        value, low, high = numbers
+        room, reach = bar - value, ONE_SIDED * (high - value)
         notes = [told]
         if room < 0 and p <= self.level * SHARES[key]:
             state = FAIL
@@ -538,179 +149,226 @@ class _Call:
             if reach <= room:
                 notes.append("too many synthetic images have undefined features for a pass")
             elif room < 0:
-                notes.append(f"this could be chance (p = {p:.2g}): more holdout patients would decide")
+                notes.append(f"this could be chance (p = {p:.2g}): more patients would decide")
             elif need <= 20 * self.least:
                 notes.append(
-                    f"too few to exclude a difference that matters: about {need} holdout patients and as many "
-                    "synthetic images of each class would be enough"
+                    f"too few to exclude a difference that matters: about {need} patients of each class, in train and "
+                    "holdout together, and as many synthetic images would be enough"
                 )
             else:
-                notes.append("the value is so near the bar that only many times as many holdout patients would decide")
+                notes.append("the value is so near the bar that only many times as many patients would decide")
         note = "; ".join(filter(None, [*notes, self.note]))
-        return self.finding(key, value=value, low=low, high=high, yardstick=yardstick, bar=bar, state=state, note=note)
+        value, low, high = (float(max(x, 0.0)) for x in (value, min(low, value), max(high, value)))
+        limit = ("<=", bar)
+        return self.finding(
+            key, value=value, low=low, high=high, yardstick=max(yardstick, 0.0), bar=limit, state=state, note=note
+        )
 
 
-def labels_findings(
-    space: str,
-    classes: Sequence[str],
-    train: Mapping[str, Features],
-    holdout: Mapping[str, Features],
-    synthetic: Mapping[str, Features],
-    *,
-    seed: int,
-    level: float = 0.05 / 8,
+def _score(log: Array, codes: Index) -> Array:
+    """(n,) (r - 1) / (1 + SHARPEST (r - 1)), r = likelihood under the other classes / under the label: 0 on average."""
+    more = np.expm1(np.minimum(odds_against(log, codes), 30))
+    return np.asarray(more / (1 + SHARPEST * more))
+
+
+def _class_means(values: Array, codes: Index, classes: Sequence[int]) -> Array:
+    """(classes,) or (classes, columns) mean of the rows of each class."""
+    return np.array([values[codes == c].mean(0) for c in classes])
+
+
+def _separation(odds: Array, codes: Index, k: int, weight: Array, fold: Index) -> tuple[Array, float]:
+    """(n,) what each row adds to the classifier's AUC, the mean over the comparisons within each fold; and that AUC."""
+    cards, j = np.zeros((len(codes), len(comparisons(k)))), np.arange(len(comparisons(k)))
+    for f in np.unique(fold):
+        own = fold == f
+        cards[own] = placements(odds[own], codes[own], k, weight[own])[:, j, np.array(comparisons(k))]
+    area = aucs(cards[:, :, None], codes, k, weight)
+    return np.asarray(cards.mean(1)), float(area.mean())
+
+
+def _distance(area: float, n: int) -> tuple[float, float]:
+    """d' of an AUC, and its derivative; an AUC of 1 counts as half a row short of it."""
+    z = float(ndtri(np.clip(area, 0.5 / n, 1 - 0.5 / n)))
+    return math.sqrt(2) * z, 2 * math.sqrt(math.pi) * math.exp(z * z / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """How far apart the classifier finds classes. area, area_made: AUC of real, of synthetic; ratio: of d', with reach.
+
+    told: whether it tells classes of real patients apart well enough to say anything.
+    """
+
+    area: float
+    area_made: float
+    ratio: float
+    reach: float
+    told: bool
+
+
+def _apart(tables: Tables, unseen: Unseen, generator: np.random.Generator) -> Apart:
+    """AUC and d' of the classifier's log-odds, synthetic against real."""
+    real, codes, k, made, owned = tables.real, tables.made[1], tables.k, tables.made_classes, tables.real.unit_codes
+    n = min(int(np.bincount(owned).min()), int(np.bincount(codes)[made].min()))
+    theirs, area = _separation(class_odds(unseen.real), real.codes, k, real.weight, unseen.fold)
+    side, sides, stand = tables.beside(class_odds(unseen.others), class_odds(unseen.real), real.codes)
+    weight = np.concatenate([np.ones(len(codes)), real.weight[stand]])
+    fold = np.concatenate([unseen.fold_of_others, unseen.fold[stand]])
+    ours, area_made = _separation(side, sides, k, weight, fold)
+    units = per_unit(theirs[:, None], real.units), owned
+    made_units = tables.per_unit_beside(ours[:, None], stand)
+    spread = math.sqrt(float(gap_errors(units, (units[0] * 0, owned), [], 0, generator)[1][0]))
+    (d_made, slope_made), (d, slope) = _distance(area_made, n), _distance(area, n)
+    if area < max(TELLING, 0.5 + 3 * spread):
+        return Apart(area, area_made, 0.0, 0.0, False)
+    ratio = d_made / d
+    scaled = (made_units[0] * slope_made / d, made_units[1]), (units[0] * slope * ratio / d, owned)
+    # where classes do not overlap at all, half a row is still uncertain
+    variance = float(gap_errors(*scaled, made, 0, generator)[1][0])
+    reach = 1.959964 * math.sqrt(variance + (0.5 / n / d) ** 2 * (slope_made**2 + (ratio * slope) ** 2))
+    return Apart(area, area_made, ratio, reach, True)
+
+
+def _share(tables: Tables, made: Array, units: Array, all_wrong: float) -> tuple[Numbers, float]:
+    """Share of wrong labels with its interval, and the yardstick. made, units: scores of images, of real patients;
+    all_wrong: mean score if every label were wrong.
+    """
+    codes, owned, held, classes = tables.made[1], tables.real.unit_codes, tables.real.held, tables.made_classes
+    centre = _class_means(units, owned, classes).mean()
+    scale = all_wrong - centre
+    value = (_class_means(made, codes, classes).mean() - centre) / scale
+    parts = [part for c in classes for part in (units[owned == c], made[codes == c])]
+    half = 1.959964 * math.sqrt(sum(float(x.var(ddof=1)) / len(x) for x in parts)) / len(classes) / scale
+    learned, kept = (_class_means(units[held == h], owned[held == h], classes).mean() for h in (False, True))
+    return (min(value, 1.0), value - half, min(value + half, 1.0)), float((learned - kept) / scale)
+
+
+def _by_classifier(
+    call: _Call, tables: Tables, information: tuple[Array, Array], bars: Labels, seed: int
 ) -> list[Finding]:
-    """Do the labels of synthetic images mean what those of real patients mean? All classes at once, six findings.
+    """Wrong labels and caricature. information: of each feature on the class, in synthetic and in real images."""
+    real, (values, codes), k, made = tables.real, tables.made, tables.k, tables.made_classes
+    unseen = cross_fitted(real.values, real.codes, real.units, values, seed)
+    owned = real.unit_codes
+    apart = _apart(tables, unseen, rng(seed, "labels", "intervals"))
+    if not apart.told:
+        why = "features tell the classes of real patients apart too badly to say anything of labels"
+        note = "; ".join(filter(None, [f"{why} (AUC {apart.area:.2f})", call.note]))
+        return [call.finding(key, note=note) for key in ("wrong", "caricature")]
 
-    wrong: a classifier of train contradicts more labels than it does in holdout, and with more confidence. value: share
-        of wrong labels, (rate - holdout's) / (rate if all were wrong - holdout's) at `threshold`.
-    agreement: balanced share of labels that the classifier agrees with.
-    difference, sign: AUC of each feature alone, class against rest: typical (root mean square) difference that
-        sampling does not explain; share with holdout's sign among features with |AUC - 0.5| > ASSOCIATED.
-    lost, caricature: summed mutual information of features and class (Ross 2014, less the shuffled), synthetic /
-        holdout. Below LOST_INFORMATION labels are lost, above CARICATURE classes are caricatured.
+    # two numbers for each patient and each image that change places: wrong label, and what it adds to a pooled AUC
+    scores = np.concatenate([_score(unseen.real, real.codes), _score(unseen.others, codes)])
+    both = np.concatenate([real.codes, codes])
+    odds, weight = class_odds(np.concatenate([unseen.real, unseen.others])), np.ones(len(both))
+    weight[: len(real.codes)] = real.weight
+    fold = np.concatenate([unseen.fold, unseen.fold_of_others])
+    numbers_of = np.stack([scores, _separation(odds, both, k, weight, fold)[0]], 1)
+    units, single = per_unit(numbers_of[: len(real.codes)], real.units), numbers_of[len(real.codes) :]
+    flags = np.repeat([False, True], [len(units), len(codes)])
+    alpha = call.level * min(SHARES["wrong"], SHARES["caricature"])
+    joined = np.concatenate([units, single]), np.concatenate([owned, codes])
+    p = exchange_means(*joined, flags, alpha, rng(seed, "labels", "exchanges"))
 
-    Null: synthetic images are images of other real patients; then they may change places with holdout's within each
-    class. One image per holdout patient (not per patient and class), so p is exact: by 999 to 20000 shuffles, for
-    agreement Fisher's. `level` is shared out by SHARES. Yardstick: train's patients in the place of synthetic, at
-    most as many; for the classifier, train by cross-validation over patients.
-    """
-    sets = [holdout[c] for c in classes if c in holdout]
-    call = _Call(space, level, sum(map(len, sets)), len({who for one in sets for who in one.patients}))
-    tables = assemble(classes, train, holdout, synthetic, seed)
-    if isinstance(tables, str):
-        return [call.finding(key, note=tables) for key in NAMES]
-    pool, k = tables.pool, tables.pool.k
-    call = replace(call, least=min(len(pool.rows(c, False)) for c in range(k)), note=tables.note, lost=tables.lost)
-    classify, cross = fit(*tables.train, seed)
-    log = classify(pool.values)
-    cards = placements(pool.values, pool.codes, k)
-    for code in range(k):
-        cards[pool.codes == code] -= cards[pool.codes == code].mean(0)
-    at = aucs(pool.values, pool.codes, k).ravel()
-    scores = Scores(pool, cards, at, surprise(pool.values, pool.codes, k), contradiction(log, pool.codes))
-    p = shuffle_p(scores, level * min(SHARES.values()), rng(seed, "labels", "shuffles"))
-    learned = Pool(cross, tables.train[1], np.ones(len(cross), bool), k)
-    return [
-        *_by_classifier(call, pool, log, learned, p),
-        *_by_association(call, tables, cards.astype(np.float64), p, seed),
-        *_by_information(call, tables, p, seed),
-    ]
-
-
-def _by_classifier(call: _Call, pool: Pool, log: Array, learned: Pool, p: Array) -> list[Finding]:
-    """Wrong labels and agreement. log: of the pool's rows; learned: cross-validated log-probabilities of train."""
-    real = ~pool.synthetic
-    against, own = contradiction(log, pool.codes), contradiction(learned.values, learned.codes)
-    sure = threshold(learned.values, learned.codes)
-    made, held = _rate(against > sure, pool, True), _rate(against > sure, pool, False)
-    wrong, true = mislabelled(log[real], pool.codes[real])
-    scale = max(balanced(wrong > sure, true, pool.made) - held[0], 0.05)
-    numbers = tuple(float(np.clip(x / scale, 0, 1)) for x in _gap(made, held))
-    train = max((balanced(own > sure, learned.codes, pool.made) - held[0]) / scale, 0.0)
-    chance = min(1.0, p[4] / TRUST, p[5] / (1 - TRUST))
-    told = f"a classifier of real patients contradicts {made[0]:.1%} of the synthetic labels with confidence, and "
-    told += f"{held[0]:.1%} of the holdout's (p = {chance:.2g})"
-    first = call.judged("wrong", (numbers[0], numbers[1], numbers[2]), train, ("<=", WRONG), chance, told)
-
-    agree = against < 0
-    made, held = _rate(agree, pool, True), _rate(agree, pool, False)
-    gap = _gap(made, held)
-    chance = more_hits(~agree, pool)
-    told = f"a classifier of real patients agrees with {made[0]:.1%} of the synthetic labels and {held[0]:.1%} of the "
-    told += (
-        f"holdout's (train by cross-validation: {balanced(own < 0, learned.codes, pool.made):.1%}; p = {chance:.2g})"
+    numbers, yardstick = _share(
+        tables, single[:, 0], units[:, 0], float(np.mean([_wrong(unseen.real, real, c, k) for c in made]))
     )
-    bar = (">=", held[0] - DISAGREEMENT)
-    return [first, call.judged("agreement", (made[0], held[0] + gap[1], held[0] + gap[2]), held[0], bar, chance, told)]
+    right = per_unit((odds_against(unseen.real, real.codes) < 0).astype(float)[:, None], real.units)
+    agree = _class_means((odds_against(unseen.others, codes) < 0).astype(float), codes, made).mean()
+    told = f"a classifier of real patients agrees with {agree:.1%} of the synthetic labels and, of patients it has not "
+    told += f"seen, with {_class_means(right, owned, made).mean():.1%} of the real ones (p = {p[0]:.2g} for more wrong "
+    told += "labels than real ones have)"
+    first = call.judged("wrong", numbers, yardstick, bars.wrong_labels, p[0], told)
+
+    distances = []
+    for h in (False, True):
+        part, rows = real.part(h), real.held[real.units] == h
+        area = _separation(class_odds(unseen.real[rows]), part.codes, k, part.weight, unseen.fold[rows])[1]
+        distances.append(_distance(area, len(part.first))[0])
+    told = f"a classifier of real patients tells synthetic classes apart with AUC {apart.area_made:.2f}, and those of "
+    told += f"patients it has not seen with {apart.area:.2f} (p = {p[1]:.2g} for synthetic ones further apart)"
+    if (known := float(information[1].sum())) > 0:
+        told += f"; one by one, features tell {max(float(information[0].sum()), 0.0) / known:.2f} times as much about "
+        told += "the class in synthetic images as in real ones (mutual information)"
+    yardstick = distances[0] / distances[1] if distances[1] > 0 else 0.0
+    interval = (apart.ratio, apart.ratio - apart.reach, apart.ratio + apart.reach)
+    second = call.judged("caricature", interval, yardstick, bars.caricature, p[1], told)
+    if second.state == FAIL and first.state == PASS:
+        why = "synthetic classes lie further apart than real ones, and images that are too easy hide wrong labels"
+        first = replace(first, state=INCONCLUSIVE, note=f"{first.note}; {why}")
+    return [first, second]
 
 
-def _by_association(call: _Call, tables: Tables, cards: Array, p: Array, seed: int) -> list[Finding]:
-    """Size and sign of the AUCs. cards: the pool's placements, their means per class subtracted."""
-    pool, real, k = tables.pool, tables.real, tables.pool.k
-    ours, theirs, trains = (aucs(*part, k).ravel() for part in (pool.part(True), pool.part(False), real.part(True)))
-    extra = jitter(pool, cards, 400, rng(seed, "labels", "intervals"))
-    numbers = typical(ours - theirs, float(_variance(cards, pool).sum()), extra[0] - extra[1])
-    noise = float(_variance(placements(real.values, real.codes, k).astype(np.float64), real).sum())
-    yardstick = typical(trains - theirs, noise, np.empty((0, len(ours))))[0]
-    worst = int(np.abs(ours - theirs).argmax())
+def _wrong(log: Array, real: Real, label: int, k: int) -> float:
+    """Mean score of real patients of the other classes if they were given a label, each class weighing the same."""
+    score = per_unit(_score(log, np.full(len(log), label))[:, None], real.units)[:, 0]
+    return float(_class_means(score, real.unit_codes, [c for c in range(k) if c != label]).mean())
+
+
+def _by_association(
+    call: _Call, tables: Tables, information: tuple[Array, Array], bars: Labels, seed: int
+) -> tuple[Finding, pd.DataFrame]:
+    """AUC of each feature: typical difference, signs, and the table. information: of synthetic, of real."""
+    real, (values, codes), k, made = tables.real, tables.made, tables.k, tables.made_classes
+    cards = placements(real.values, real.codes, k, real.weight)
+    theirs, flat = aucs(cards, real.codes, k, real.weight).ravel(), cards.reshape(len(cards), -1)
+    side, sides, stand = tables.beside(values, real.values, real.codes)
+    weight = np.concatenate([np.ones(len(codes)), real.weight[stand]])
+    ours_cards = placements(side, sides, k, weight)
+    ours, ours_flat = aucs(ours_cards, sides, k, weight).ravel(), ours_cards.reshape(len(side), -1)
+    owned = real.unit_codes
+    both = tables.per_unit_beside(ours_flat, stand), (per_unit(flat, real.units), owned)
+    errors, variance = gap_errors(*both, made, 400, rng(seed, "labels", "errors"))
+    gap = ours - theirs
+    numbers = typical(gap, float(variance.sum()), errors)
+
+    # one image of each patient and the synthetic ones, which are exchanged
+    pool = np.concatenate([real.values[real.first], values])
+    pool_codes, flags = np.concatenate([owned, codes]), np.repeat([False, True], [len(owned), len(codes)])
+    shuffled = placements(pool, pool_codes, k).reshape(len(pool), -1)
+    shuffled -= _class_means(shuffled, pool_codes, range(k))[pool_codes]  # of single precision in what follows
+    alpha = call.level * SHARES["association"]
+    p = exchange_squares(shuffled, pool_codes, flags, alpha, rng(seed, "labels", "squares"))
+
+    halves, noise = [], 0.0
+    for part in (real.part(False), real.part(True)):
+        one = placements(part.values, part.codes, k, part.weight)
+        halves.append(aucs(one, part.codes, k, part.weight).ravel())
+        each = per_unit(one.reshape(len(one), -1), part.units)
+        noise += float(gap_errors((each, part.unit_codes), (each * 0, part.unit_codes), [], 0, rng(seed))[1].sum())
+    yardstick = typical(halves[0] - halves[1], noise, np.empty((0, len(gap))))[0]
+
+    worst = int(np.abs(gap).argmax())
     feature, label = tables.names[worst % len(tables.names)], tables.classes[comparisons(k)[worst // len(tables.names)]]
-    told = f"mean difference of AUC {np.abs(ours - theirs).mean():.3f}, of train {np.abs(trains - theirs).mean():.3f}; "
-    told += f"the largest: {feature} for {label}, {theirs[worst]:.2f} in holdout and {ours[worst]:.2f} in synthetic"
-    told += f" (p = {p[0]:.2g} for all together)"
-    first = call.judged("difference", numbers, yardstick, ("<=", DIFFERENCE), p[0], told)
-
+    told = (
+        f"the largest difference of AUC: {feature} for {label}, {theirs[worst]:.2f} in real and {ours[worst]:.2f} in "
+    )
+    told += f"synthetic images (p = {p:.2g} for all together); "
     linked = np.abs(theirs - 0.5) > ASSOCIATED
-    if not linked.any():
-        why = f"no feature tells the classes apart in holdout (AUC beyond 0.5 +- {ASSOCIATED})"
-        return [first, call.finding("sign", note=why)]
-
-    def same(auc: Array) -> Array:
-        return np.asarray(((auc > 0.5) == (theirs > 0.5))[..., linked].mean(-1))
-
-    low, high = np.quantile(same(ours + extra[0]), [0.025, 0.975])
-    told = f"of {int(linked.sum())} features that tell the classes apart in holdout (AUC beyond 0.5 +- {ASSOCIATED}), "
-    told += f"{round(int(linked.sum()) * (1 - float(same(ours))))} point the other way in synthetic (p = {p[1]:.2g})"
-    numbers = (float(same(ours)), float(low), float(high))
-    return [first, call.judged("sign", numbers, float(same(trains)), (">=", SAME_SIGN), p[1], told)]
-
-
-def _by_information(call: _Call, tables: Tables, p: Array, seed: int) -> list[Finding]:
-    """Mutual information lost, or more of it than there should be."""
-    k = tables.pool.k
-    parts = [tables.pool.part(True), tables.pool.part(False), tables.real.part(True)]
-    n = min(MOST_INFORMED, *(int(np.bincount(codes).min()) for _, codes in parts))
-    parts = [_even(*part, k, n) for part in parts]
-    facts = [excess_information(x, codes, k, rng(seed, "labels", "information")) for x, codes in parts]
-    variance = []
-    for x, codes in parts[:2]:
-        row = surprise(x, codes, k)
-        variance.append(sum(float(row[codes == c].var(ddof=1)) for c in range(k)) / n / k**2)
-    made, held, train = (float(one.sum()) for one in facts)
-    interval = fieller(made, held, variance[0], variance[1])
-    if interval is None:
-        why = "the features tell too little about the class in holdout to compare how much they tell"
-        return [call.finding(key, note=why) for key in ("lost", "caricature")]
-    numbers = (max(made / held, 0.0), max(interval[0], 0.0), max(interval[1], 0.0))
-    told = f"the features tell {numbers[0]:.2f} times as much about the class in synthetic as in holdout"
-    if min(np.ptp(facts[0]), np.ptp(facts[1])) > 0:
-        told += f"; rank correlation over the features {float(spearmanr(facts[0], facts[1]).statistic):.2f}"
-    bars = (("lost", (">=", LOST_INFORMATION), p[3]), ("caricature", ("<=", CARICATURE), p[2]))
-    yardstick = max(train / held, 0.0)
-    return [call.judged(key, numbers, yardstick, bar, x, f"{told} (p = {x:.2g})") for key, bar, x in bars]
+    other = int(((ours > 0.5) != (theirs > 0.5))[linked].sum())
+    told += f"of {int(linked.sum())} associations of real images (AUC beyond 0.5 +- {ASSOCIATED}), {other} point the "
+    told += "other way in synthetic ones"
+    table = pd.DataFrame(
+        {
+            "class": np.repeat([tables.classes[c] for c in comparisons(k)], len(tables.names)),
+            "feature": tables.names * len(comparisons(k)),
+            "AUC": ours,
+            "AUC_real": halves[1],
+            "AUC_train": halves[0],
+            "I": np.tile(information[0], len(comparisons(k))),
+            "I_real": np.tile(information[1], len(comparisons(k))),
+        }
+    )
+    return call.judged("association", numbers, yardstick, bars.association_margin, p, told), table
 
 
-def _even(values: Array, codes: Index, k: int, most: int) -> tuple[Array, Index]:
-    """The first rows of each class, as many of each: rows come in random order."""
-    n = min(most, int(np.bincount(codes, minlength=k).min()))
-    rows = np.concatenate([np.flatnonzero(codes == c)[:n] for c in range(k)])
-    return values[rows], codes[rows]
-
-
-def label_table(
-    classes: Sequence[str],
-    train: Mapping[str, Features],
-    holdout: Mapping[str, Features],
-    synthetic: Mapping[str, Features],
-    seed: int,
-) -> pd.DataFrame:
-    """One row per class (of two, the second) and feature: AUC against the rest, and information on the class.
-
-    AUC, AUC_real, AUC_train; I, I_real (nats, the shuffled subtracted; of all classes together). Empty where there is
-    nothing to compare.
-    """
-    columns = ["class", "feature", "AUC", "AUC_real", "AUC_train", "I", "I_real"]
-    tables = assemble(classes, train, holdout, synthetic, seed)
-    if isinstance(tables, str):
-        return pd.DataFrame({name: pd.Series(dtype=object if i < 2 else float) for i, name in enumerate(columns)})
-    k = tables.pool.k
-    parts = [tables.pool.part(True), tables.pool.part(False), tables.real.part(True)]
-    of = [aucs(*part, k) for part in parts]  # (comparisons, d)
-    n = min(MOST_INFORMED, *(int(np.bincount(codes).min()) for _, codes in parts))
-    facts = [excess_information(*_even(*part, k, n), k, rng(seed, "labels", "information")) for part in parts[:2]]
-    rows = {
-        "class": np.repeat([tables.classes[c] for c in comparisons(k)], len(tables.names)),
-        "feature": tables.names * len(comparisons(k)),
-    }
-    numbers = [*(one.ravel() for one in of), *(np.tile(one, len(comparisons(k))) for one in facts)]
-    return pd.DataFrame({**rows, **dict(zip(columns[2:], numbers, strict=True))})
+def _information(tables: Tables, seed: int) -> tuple[Array, Array]:
+    """(d,) mutual information of each feature and the class in synthetic and in real images, as many of each."""
+    real, generator = tables.real, rng(seed, "labels", "information")
+    values, codes = real.values[real.first], real.unit_codes
+    sides = tables.beside(tables.made[0], values, codes)[:2], (values, codes)
+    n = min(MOST_INFORMED, *(int(np.bincount(own).min()) for _, own in sides))
+    out = []
+    for x, own in sides:
+        rows = np.concatenate([generator.permutation(np.flatnonzero(own == c))[:n] for c in range(tables.k)])
+        out.append(excess_information(x[rows], own[rows], tables.k, generator))
+    return out[0], out[1]

@@ -4,6 +4,7 @@ Knows tables of features, one independent row per patient. Does not know where t
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -13,10 +14,11 @@ from scipy.spatial.distance import cdist
 from ganatomy.core.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from ganatomy.core.seed import rng
 from ganatomy.integrity.features import LOST, Features, draw, one_per_patient, prepare, too_small
-from ganatomy.integrity.frechet import LEVEL, SHIFT, settling
+from ganatomy.integrity.frechet import settling
 
 Array = NDArray[np.float64]
 Kernel = NDArray[np.float32]
+Compare = Callable[[Array, Array], Kernel]
 
 BANDS = (0.5, 1.0, 2.0)  # bandwidths, in median distances between train images
 LEAST = 10  # patients of each set
@@ -70,30 +72,38 @@ def permuted(k: Kernel, n: int, count: int, generator: np.random.Generator) -> A
 
 
 def spread(k: Kernel, n: int, generator: np.random.Generator) -> float:
-    """First-order variance of MMD^2 of the first n rows and the n others, 0 where they are alike; k: (2n, 2n).
+    """First-order variance of MMD^2 of the first n rows and the m others, 0 where they are alike; k: (n + m, n + m).
 
-    4 / n times the variance of each row's pull towards its own side (Serfling 1980, 5.2). Rows that are alike have
-    some by chance; what random divisions have, the mean of 20, is taken off.
+    4 / n times the variance of each row's pull towards its own side, and as much of the m (Serfling 1980, 5.2). Rows
+    that are alike have some by chance; what random divisions have, the mean of 20, is taken off.
     """
+    m = len(k) - n
 
-    def first_order(sides: Array) -> float:
-        pull = (k @ sides.astype(np.float32)).astype(np.float64) / n
-        return float(4 * (pull[sides > 0].var() + pull[sides < 0].var()) / n)
+    def first_order(first: NDArray[np.bool_]) -> float:
+        weights = np.where(first, 1 / n, -1 / m).astype(np.float32)
+        pull = (k @ weights).astype(np.float64)
+        return float(4 * (pull[first].var() / n + pull[~first].var() / m))
 
-    sides = np.repeat([1.0, -1.0], n)
+    sides = np.repeat([True, False], [n, m])
     chance = np.mean([first_order(generator.permutation(sides)) for _ in range(20)])
     return max(first_order(sides) - float(chance), 0.0)
 
 
-def tolerated(rows: Array, width: float) -> float:
-    """MMD^2 between a population and itself moved by SHIFT standard deviations along its main axis; rows (n, d)."""
+def tolerated(rows: Array, compare: Compare, shift: float) -> float:
+    """MMD^2 between a population and itself moved by `shift` standard deviations along its main axis; rows (n, d)."""
     centred = rows - rows.mean(0)
     _, size, axes = np.linalg.svd(centred, full_matrices=False)
-    moved = rows + SHIFT * size[0] / math.sqrt(max(len(rows) - 1, 1)) * axes[0]
+    moved = rows + shift * size[0] / math.sqrt(max(len(rows) - 1, 1)) * axes[0]
     off = ~np.eye(len(rows), dtype=bool)  # a row and its own moved self are not independent
-    return 2 * float(kernel(rows, rows, width)[off].mean(dtype=np.float64)) - 2 * float(
-        kernel(rows, moved, width)[off].mean(dtype=np.float64)
+    same, other, apart = (
+        float(compare(a, b)[off].mean(dtype=np.float64)) for a, b in ((rows, rows), (moved, moved), (rows, moved))
     )
+    return same + other - 2 * apart
+
+
+def cubic(a: Array, b: Array) -> Kernel:
+    """(n, m) the kernel (x.y / d + 1)^3 of KID (Binkowski 2018); a: (n, d), b: (m, d)."""
+    return np.asarray((a @ b.T / a.shape[1] + 1) ** 3, np.float32)
 
 
 def kid(a: Array, b: Array) -> float:
@@ -101,12 +111,9 @@ def kid(a: Array, b: Array) -> float:
 
     Binkowski 2018. It may be negative. NaN with fewer than two rows.
     """
-    n, m, d = len(a), len(b), a.shape[1]
-    if min(n, m) < 2:
+    if min(len(a), len(b)) < 2:
         return math.nan
-    aa, bb, ab = ((x @ y.T / d + 1) ** 3 for x, y in ((a, a), (b, b), (a, b)))
-    one, two = (float(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (aa, bb))
-    return one + two - 2 * float(ab.mean())
+    return mmd2(cubic(both := np.concatenate([a, b]), both), len(a))
 
 
 def mmd_findings(
@@ -117,60 +124,63 @@ def mmd_findings(
     synthetic: Features,
     *,
     seed: int,
-    level: float = LEVEL,
+    level: float,
+    shift: float = 0.25,
+    raw: bool = False,
 ) -> list[Finding]:
     """Does synthetic differ from holdout, in whatever respect a Gaussian kernel sees? (Gretton 2012)
 
     value: unbiased MMD^2 of synthetic and holdout / null95, the 95 % quantile of it over permutations: chance alone
     exceeds 1 in one case of twenty. The kernel is the mean over three bandwidths, taken from train alone.
     Null: synthetic images and holdout patients, one random image each, are exchangeable; what is permuted are these
-    rows, at equal n (at most MOST), and p = (1 + #{as large}) / (B + 1) is exact at any n.
-    yardstick: train against holdout, same n, same unit. bar: a shift of SHIFT standard deviations along train's main
-    axis. fail: p <= level and the value above the bar; pass: the upper 95 % limit below it. The interval's variance is
-    that of the permutations plus the U-statistic's first-order one.
+    rows, at most MOST of each, and p = (1 + #{as large}) / (B + 1) is exact at any n. yardstick: train against
+    holdout, same unit; the statistic has no bias, so the sets need not be of one size. bar: a shift by `shift` standard
+    deviations along train's main axis. fail: p <= level and the value above the bar; pass: the upper 95 % limit below
+    it. The interval's variance is that of the permutations plus the U-statistic's first-order one.
+    raw: an embedding: values as they are and the cubic kernel, which makes it KID (Binkowski 2018), in its unit.
     """
-    data = prepare(train, holdout, synthetic)
+    data = prepare(train, holdout, synthetic, scaled=not raw)
     real = data.holdout
-    finding = partial(
-        Finding, "fidelity", f"kernel distance (MMD), {space}", label, n_images=len(real), n_patients=real.n_patients
-    )
+    name = "KID" if raw else "kernel distance (MMD)"
+    finding = partial(Finding, "fidelity", f"{name}, {space}", label, n_images=len(real), n_patients=real.n_patients)
     if reason := too_small(data, LEAST, LEAST):
         return [finding(note=reason)]
     generator = rng(seed, f"mmd {space} {label}")
-    n = min(data.train.n_patients, real.n_patients, len(data.synthetic), MOST)
-    t, h, s = (draw(one_per_patient(x, generator), n, generator).values for x in (data.train, real, data.synthetic))
-    width = bandwidth(t)
-    if width <= 0:
+    sets = (data.train, real, data.synthetic)
+    t, h, s = (draw(one_per_patient(x, generator), MOST, generator).values for x in sets)
+    compare = cubic if raw else partial(kernel, width=bandwidth(t))
+    if not raw and bandwidth(t) <= 0:
         return [finding(note="more than half of the train images have the same features, so there is no distance")]
 
-    k = kernel(both := np.concatenate([s, h]), both, width)
+    k = compare(both := np.concatenate([s, h]), both)
+    n, scale = len(s), float(np.abs(k).max())
     observed = mmd2(k, n)
     null = permuted(k, n, max(PERMUTATIONS, math.ceil(2 / level)) - 1, generator)
     # sums in single precision: what differs by less than this is equal, and counts as chance
-    p = (1 + int((null >= observed - 1e-6).sum())) / (len(null) + 1)
-    unit = max(float(np.quantile(null, 0.95)), 1e-9)
-    other = kernel(both := np.concatenate([t, h]), both, width)
+    p = (1 + int((null >= observed - 1e-6 * scale).sum())) / (len(null) + 1)
+    unit = 1.0 if raw else max(float(np.quantile(null, 0.95)), 1e-9)
+    other = compare(both := np.concatenate([t, h]), both)
     error = math.sqrt(float(null.var()) + spread(k, n, generator))
-    limit = tolerated(t, width)
+    limit = tolerated(t, compare, shift)
     low, high = observed - 1.96 * error, observed + 1.96 * error
     bar = ("<=", limit / unit)
 
-    odds = f"p = {p:.2g}, {n} images a side"
-    apart = f"the synthetic images differ from new patients by more than a shift of {SHIFT:g} standard deviations would"
+    odds = f"p = {p:.2g}, {n} synthetic images and {len(h)} patients"
+    apart = f"the synthetic images differ from new patients by more than a shift of {shift:g} standard deviations would"
     if p <= level and observed > limit:
         state, note = FAIL, f"{apart} ({odds})"
     elif high <= limit:
-        state, note = PASS, f"a difference as large as a shift of {SHIFT:g} standard deviations is excluded ({odds})"
+        state, note = PASS, f"a difference as large as a shift of {shift:g} standard deviations is excluded ({odds})"
         if data.lost > LOST:
             state, note = INCONCLUSIVE, "too many synthetic images have undefined features for a pass"
     else:
         state = INCONCLUSIVE
         # the error falls with 1 / n where there is no difference, with its root where there is one
-        factor = 1.96 * error / max(limit - observed, 1e-9) if observed < limit else 2.0
-        note = f"{n} images a side cannot tell whether the difference is larger than one that does not matter, a shift "
-        note += f"of {SHIFT:g} standard deviations (p = {p:.2g}): {settling(n, factor)}"
-    if min(data.train.n_patients, real.n_patients, len(data.synthetic)) > MOST:
+        factor = 1.96 * error / max(limit - observed, 1e-9 * scale) if observed < limit else 2.0
+        note = "it cannot be told whether the difference is larger than one that does not matter, a shift of "
+        note += f"{shift:g} standard deviations ({odds}): {settling(len(h), factor)}"
+    if max(x.n_patients for x in sets) > MOST:
         note += f"; {MOST} of each set are compared"
-    numbers = (observed / unit, low / unit, high / unit, mmd2(other, n) / unit)
+    numbers = (observed / unit, low / unit, high / unit, mmd2(other, len(t)) / unit)
     note = "; ".join(filter(None, [note, data.note]))
     return [finding(*numbers, bar, state=state, note=note)]

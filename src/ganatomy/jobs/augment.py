@@ -20,8 +20,10 @@ from ganatomy.core.verdict import WORDS, Verdict, decide
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.scan import Read, read
 from ganatomy.data.split import Split, split
+from ganatomy.integrity.battery import Bars
+from ganatomy.integrity.invariance import Invariance
 from ganatomy.jobs import check, generate, prove, report, train
-from ganatomy.jobs.check import Measures
+from ganatomy.jobs.measures import Measures
 from ganatomy.tasks.synthesis import Model
 from ganatomy.train import Loop
 from ganatomy.utility.classifiers import Network
@@ -73,6 +75,9 @@ class Augment(Settings):
     check_seed: int = option(0, "seed of resampling in check, and of its embedding")
     resamples: int = option(200, "resamples behind each interval of check")
     seeds: int = option(3, "classifiers trained per arm")
+    gates: tuple[str, ...] = option((), f"only these gates of check, out of {', '.join(check.EVERY)}; not given: all")
+    bars: Bars = Bars()
+    invariance: Invariance = Invariance()
     margin: float = option(0.02, "a loss of AUC smaller than this counts as no harm")
     replicates: int = option(2000, "bootstrap replicates over patients")
 
@@ -118,7 +123,20 @@ def run(settings: Augment, cohort: Cohort | None = None) -> Path:
             cohort,
         ),
         "generate": partial(generate.run, generate.Generate(folder, overwrite=again, counts=s.counts)),
-        "check": partial(check.run, check.Check(folder, again, s.check_seed, s.resamples, s.measures, s.network)),
+        "check": partial(
+            check.run,
+            check.Check(
+                folder,
+                again,
+                s.check_seed,
+                s.resamples,
+                s.measures,
+                s.network,
+                gates=s.gates,
+                bars=s.bars,
+                invariance=s.invariance,
+            ),
+        ),
         "prove": partial(prove.run, prove.Prove(folder, again, s.seeds, s.margin, s.replicates, s.measures, s.network)),
         "report": partial(report.run, report.Report(folder)),
     }

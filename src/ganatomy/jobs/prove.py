@@ -19,7 +19,8 @@ from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.augment import Symmetry
 from ganatomy.data.intensity import Intensity
 from ganatomy.generate import load_generator
-from ganatomy.jobs.check import Measures, measure, trained_symmetry, unchanged
+from ganatomy.jobs.measures import Measures, measure
+from ganatomy.jobs.seen import trained_symmetry, unchanged
 from ganatomy.utility.arms import ARMS, CONTROL, DEFINITIONS, Fit, Predict, Training, notes, training
 from ganatomy.utility.classifiers import Network, fit, probabilities
 from ganatomy.utility.metrics import METRICS

@@ -1,10 +1,12 @@
-"""Anyone's real and synthetic images, in folders or manifests -> a run folder that check and report read.
+"""Anyone's real and synthetic images, or tables of features -> a run folder that check and report read.
 
 Writes OUT/data (train, holdout and, as the role select, the reference) and OUT/synthetic. Knows sources and roles;
 measures nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,14 @@ import pandas as pd
 
 from ganatomy.core.cohort import COLUMNS, HOLDOUT, SELECT, TRAIN, Cohort, write_manifest
 from ganatomy.core.errors import InputError, SettingsError
+from ganatomy.core.progress import say
 from ganatomy.core.run import stage, write_json
 from ganatomy.core.settings import Settings, option, record
+from ganatomy.data.intensity import fit
 from ganatomy.data.read import hashed, pixels
 from ganatomy.data.scan import Read, read, source_hash
+from ganatomy.jobs import tables
+from ganatomy.jobs.groups import group_columns
 from ganatomy.jobs.inspect import look
 
 SYNTHETIC = "synthetic"
@@ -23,9 +29,9 @@ SYNTHETIC = "synthetic"
 
 @dataclass(frozen=True)
 class Sets(Settings):
-    """Three or four sets of images, each a folder by class, a manifest (.csv), or an .npz file."""
+    """Three or four sets, each images (a folder by class, a manifest, an .npz) or a table of features."""
 
-    train: str = option("", "real images that the generator learned from", local=True)
+    train: str = option("", "real images that the generator learned from, or a table of their features", local=True)
     holdout: str = option("", "real images of other patients, the yardstick", local=True)
     synthetic: str = option("", "synthetic images", local=True)
     reference: str = option("", "real images of a third group of patients, for attacks on privacy", local=True)
@@ -38,11 +44,63 @@ class Sets(Settings):
         return bool(self.train or self.holdout or self.synthetic or self.reference)
 
 
-def gather(sets: Sets, overwrite: bool = False) -> Path:
+def gather(sets: Sets, overwrite: bool = False, suits: Callable[[np.ndarray], object] = lambda _: None) -> Path:
     """Write OUT/data and OUT/synthetic; returns OUT.
 
-    InputError in one sentence: a set is missing, a class is in one set alone, images differ in size, channels or type.
+    suits: raises InputError where training images (n, C, H, W) cannot be compared; then nothing is written
+    InputError in one sentence: a set is missing, a class is in one set alone, images differ in size, channels or type,
+    tables in columns.
     """
+    sources, out = _named(sets), _out(sets)
+    found, features = _read(sources, sets.read)
+    _enough(found)
+    _same_classes(found)
+    settings = record(sets)
+    if not any(source.lower().endswith(".npz") for source in sources.values()):
+        settings["read"].pop("groups")  # it changes what is compared, and not what is read
+    real = _joined({role: cohort for role, cohort in found.items() if role != SYNTHETIC})
+    if sets.read.groups:  # is said before anything is written
+        group_columns(_joined({role: found[role] for role in (TRAIN, HOLDOUT)}), sets.read.groups)
+    made = _absolute(found[SYNTHETIC])
+    hashes = {role: source_hash(cohort) for role, cohort in found.items()}
+
+    @cache
+    def fitting() -> Cohort:
+        """The synthetic set with hashes; InputError where it does not fit the real one."""
+        if features:
+            return made
+        values, like = pixels(made), pixels(real.take([0]))
+        if values.shape[1:] != like.shape[1:] or values.dtype != like.dtype:
+            raise InputError(
+                f"the images of {made.name} are {_form(values)} and those of {sets.train} {_form(like)}; bring them to "
+                "one size, channel count and type"
+            )
+        return hashed(made, values)
+
+    def data() -> list[Path]:
+        fitting()  # before anything is written
+        done, facts = (real, tables.facts(real, features)) if features else look(real, suits=learned)
+        return [
+            write_manifest(done, out / "data" / "manifest.csv"),
+            write_json(out / "data" / "facts.json", facts),
+        ]
+
+    def learned(_: Cohort, values: np.ndarray) -> None:
+        fit(values)
+        suits(values)
+
+    def synthetic() -> list[Path]:
+        return [write_manifest(fitting(), out / SYNTHETIC / "manifest.csv")]
+
+    inputs = {role: value for role, value in hashes.items() if role != SYNTHETIC}
+    stage(out / "data", "check", settings, inputs, data, run=out, overwrite=overwrite)
+    stage(out / SYNTHETIC, "check", settings, {SYNTHETIC: hashes[SYNTHETIC]}, synthetic, run=out, overwrite=overwrite)
+    _say_unknown(found)
+    return out
+
+
+def _named(sets: Sets) -> dict[str, str]:
+    """The sources by role; SettingsError where one is missing."""
     if not sets.train or not sets.synthetic:
         missing = "--train" if not sets.train else "--synthetic"
         raise SettingsError(f"{missing} is missing: check compares --synthetic with --train and --holdout")
@@ -52,36 +110,54 @@ def gather(sets: Sets, overwrite: bool = False) -> Path:
             "copies cannot be told from likeness; hold out a fifth of the patients before training, or give other real "
             "images"
         )
+    sources = {TRAIN: sets.train, HOLDOUT: sets.holdout, SELECT: sets.reference, SYNTHETIC: sets.synthetic}
+    return {role: source for role, source in sources.items() if source}
+
+
+def _out(sets: Sets) -> Path:
     if sets.out is None:
         raise SettingsError("-o is missing: name the folder to write the comparison to")
-    sources = {TRAIN: sets.train, HOLDOUT: sets.holdout, SELECT: sets.reference, SYNTHETIC: sets.synthetic}
-    found = {role: read(source, sets.read) for role, source in sources.items() if source}
-    _same_classes(found)
-    out, settings = sets.out, record(sets)
-    real = _joined({role: cohort for role, cohort in found.items() if role != SYNTHETIC})
-    hashes = {role: source_hash(cohort) for role, cohort in found.items()}
+    return sets.out
 
-    def data() -> list[Path]:
-        done, facts = look(real)
-        return [
-            write_manifest(done, out / "data" / "manifest.csv"),
-            write_json(out / "data" / "facts.json", facts),
-        ]
 
-    def synthetic() -> list[Path]:
-        made = found[SYNTHETIC]
-        values, like = pixels(made), pixels(real.take([0]))
-        if values.shape[1:] != like.shape[1:] or values.dtype != like.dtype:
+def _read(sources: dict[str, str], how: Read) -> tuple[dict[str, Cohort], tuple[str, ...]]:
+    """The sets as cohorts, and the features of tables, () of images; InputError where some are images and some not."""
+    are_tables = {role: tables.is_table(source) for role, source in sources.items()}
+    if any(are_tables.values()):
+        for role, source in sources.items():
+            if not Path(source).exists():
+                flag = "reference" if role == SELECT else role
+                raise InputError(f"there is no file or folder {source}; give the table that --{flag} stands for")
+        if images := [source for role, source in sources.items() if not are_tables[role]]:
+            table = next(source for role, source in sources.items() if are_tables[role])
             raise InputError(
-                f"the images of {made.name} are {_form(values)} and those of {sets.train} {_form(like)}; bring them to "
-                "one size, channel count and type"
+                f"{table} has no column 'path', so it is a table of features, and {images[0]} is a set of images; "
+                "give images, or tables, for all sets"
             )
-        return [write_manifest(_absolute(hashed(made, values)), out / SYNTHETIC / "manifest.csv")]
+        read_in = tables.read_tables(sources, how)
+        return {role: one.cohort for role, one in read_in.items()}, read_in[TRAIN].names
+    plain = replace(how, groups=())  # a synthetic set need not have the groups of real ones
+    return {role: read(source, plain if role == SYNTHETIC else how) for role, source in sources.items()}, ()
 
-    inputs = {role: value for role, value in hashes.items() if role != SYNTHETIC}
-    stage(out / "data", "check", settings, inputs, data, run=out, overwrite=overwrite)
-    stage(out / SYNTHETIC, "check", settings, {SYNTHETIC: hashes[SYNTHETIC]}, synthetic, run=out, overwrite=overwrite)
-    return out
+
+def _enough(found: dict[str, Cohort]) -> None:
+    """InputError where a set is a single image."""
+    for role, cohort in found.items():
+        if len(cohort) < 2:
+            raise InputError(
+                f"{cohort.name} ({role}) holds one image only, and nothing can be said of a set of one; give more: "
+                "from about 100 patients of each class the gates can tell"
+            )
+
+
+def _say_unknown(found: dict[str, Cohort]) -> None:
+    """Real sets whose patients nobody named."""
+    unknown = [cohort.name for role, cohort in found.items() if role != SYNTHETIC and not cohort.patients_known]
+    if unknown:
+        say(
+            f"note: {', '.join(unknown)} name no patient for each image, so every such image counts as a patient of "
+            "its own; if a patient has several, the tests are too sure: name them with --pattern or a column 'patient'"
+        )
 
 
 def _same_classes(found: dict[str, Cohort]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from ganatomy.report.read import IDENTITY, SETS
+from ganatomy.report.tables import IDENTITY, SETS
 from ganatomy.report.words import interval, number, tick
 
 Triple = tuple[float | None, float | None, float | None]  # value, low, high
@@ -46,7 +46,8 @@ def limits(values: Iterable[float], pad: float = 0.04) -> tuple[float, float]:
     return low - spare, high + spare
 
 
-def _px(value: float) -> str:
+def px(value: float) -> str:
+    """A coordinate with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -106,15 +107,15 @@ def distribution(rows: pd.DataFrame, name: str, low: float, high: float, about: 
     def y(share: float) -> float:
         return top + down * (1 - share)
 
-    body = [f'<path class="rule" d="M{left} {_px(y(k))}H{width - right}"/>' for k in (0.5, 1)]
-    body.append(f'<path class="axis" d="M{left} {_px(y(0))}H{width - right}"/>')
+    body = [f'<path class="rule" d="M{left} {px(y(k))}H{width - right}"/>' for k in (0.5, 1)]
+    body.append(f'<path class="axis" d="M{left} {px(y(0))}H{width - right}"/>')
     body += [
-        f'<text x="{left - 5}" y="{_px(y(k) + 3.5)}" text-anchor="end">{text}</text>'
+        f'<text x="{left - 5}" y="{px(y(k) + 3.5)}" text-anchor="end">{text}</text>'
         for k, text in ((0, "0"), (0.5, "50"), (1, "100%"))
     ]
     for mark in ticks(low, high, 3):
-        body.append(f'<path class="axis" d="M{_px(x(mark))} {_px(y(0))}v3"/>')
-        body.append(f'<text x="{_px(x(mark))}" y="{height - 6}" text-anchor="middle">{tick(mark)}</text>')
+        body.append(f'<path class="axis" d="M{px(x(mark))} {px(y(0))}v3"/>')
+        body.append(f'<text x="{px(x(mark))}" y="{height - 6}" text-anchor="middle">{tick(mark)}</text>')
     said = []
     for group in SETS:
         values = np.sort(rows.loc[rows["set"] == group, name].dropna().to_numpy(dtype=float))  # (n,)
@@ -128,10 +129,10 @@ def distribution(rows: pd.DataFrame, name: str, low: float, high: float, about: 
 def _steps(values: np.ndarray, x: Callable[[float], float], y: Callable[[float], float]) -> str:
     """An SVG path of the empirical distribution function; at most 90 steps, more cannot be seen."""
     at = np.unique(np.linspace(0, len(values) - 1, min(len(values), 90)).round().astype(int))
-    path = f"M{_px(x(float('-inf')))} {_px(y(0))}"
+    path = f"M{px(x(float('-inf')))} {px(y(0))}"
     for i in at:
-        path += f"H{_px(x(float(values[i])))}V{_px(y((i + 1) / len(values)))}"
-    return path + f"H{_px(x(float('inf')))}"
+        path += f"H{px(x(float(values[i])))}V{px(y((i + 1) / len(values)))}"
+    return path + f"H{px(x(float('inf')))}"
 
 
 # --- forest plot ---
@@ -203,17 +204,17 @@ def curve(steps: Sequence[float], values: Sequence[float], bounds: tuple[float, 
     def height_of(y: float) -> float:
         return top + down * (1 - (min(max(y, low), high) - low) / (high - low))
 
-    points = " ".join(f"{_px(left + across * x / end)},{_px(height_of(y))}" for x, y in zip(xs, ys, strict=True))
+    points = " ".join(f"{px(left + across * x / end)},{px(height_of(y))}" for x, y in zip(xs, ys, strict=True))
     body = []
     for mark in ticks(low, high):
         y = height_of(mark)
-        body.append(f'<path class="rule" d="M{left} {_px(y)}H{width - right}"/>')
-        body.append(f'<text x="{left - 6}" y="{_px(y + 3.5)}" text-anchor="end">{tick(mark)}</text>')
+        body.append(f'<path class="rule" d="M{left} {px(y)}H{width - right}"/>')
+        body.append(f'<text x="{left - 6}" y="{px(y + 3.5)}" text-anchor="end">{tick(mark)}</text>')
     body.append(f'<path class="axis" d="M{left} {top + down}H{width - right}"/>')
     for mark in ticks(0, end, 4):
         x = left + across * mark / end
-        body.append(f'<path class="axis" d="M{_px(x)} {top + down}v3"/>')
+        body.append(f'<path class="axis" d="M{px(x)} {top + down}v3"/>')
         anchor = "end" if x > width - 24 else "middle"
-        body.append(f'<text x="{_px(min(x, width - 1))}" y="{height - 6}" text-anchor="{anchor}">{tick(mark)}</text>')
+        body.append(f'<text x="{px(min(x, width - 1))}" y="{height - 6}" text-anchor="{anchor}">{tick(mark)}</text>')
     body.append(f'<polyline class="line curve" points="{points}"/>')
     return figure(width, height, f"{about}, from {number(ys[0])} to {number(ys[-1])} at step {int(end):,}", body)

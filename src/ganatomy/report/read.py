@@ -4,22 +4,22 @@ Reads only what finished stages left (their done.json stands), and compares each
 recorded. Never raises for a missing or damaged file, only where there is no run folder at all. Draws nothing.
 """
 
-import json
 import math
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from ganatomy.core.cohort import ROLES
 from ganatomy.core.errors import GanatomyError, RunError
 from ganatomy.core.finding import Finding, read_findings
 from ganatomy.core.run import FORMAT, file_hash, read_json
+from ganatomy.report import tables
 
 MADE_BY = {
     "data": "ganatomy train synthesis DATA -o RUN",
@@ -28,10 +28,6 @@ MADE_BY = {
     "check": "ganatomy check RUN",
     "prove": "ganatomy prove RUN",
 }  # the command that makes a stage, in the order of the chain
-
-SUSPECTS = ("class", "path", "nearest", "compared_by", "ratio")  # the columns of check/suspects.csv that are shown
-SETS = ("train", "holdout", "synthetic")  # the values of the column `set` in check/features.csv
-IDENTITY = ("set", "class", "patient", "path")  # its columns that are no features
 
 T = TypeVar("T")
 
@@ -77,6 +73,7 @@ class Facts:
     spacing: tuple[float, ...] = ()
     range: tuple[float, ...] = ()
     groups: tuple[str, ...] = ()
+    features: int = 0  # columns, where the sets are tables of features and there are no images
     duplicates_within: int = 0
     duplicates_across: int = 0
     warnings: tuple[str, ...] = ()
@@ -84,7 +81,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG that a stage drew. width, height: pixels; data: the file's bytes."""
+    """A PNG that a stage drew. width, height: pixels; data: the file's bytes; gate: on whose page it stands, or ""."""
 
     stage: str
     file: str
@@ -93,12 +90,7 @@ class Picture:
     width: int
     height: int
     data: bytes
-
-    @property
-    def pairs(self) -> bool:
-        """Whether it shows synthetic images beside their nearest real ones, not a grid of either."""
-        words = f"{self.file} {self.title}".lower()
-        return any(word in words for word in ("pair", "closest", "nearest", "suspect"))
+    gate: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +122,8 @@ class Run:
     pictures: Part[Sequence[Picture]]  # of check
     samples: Part[Sequence[Picture]]  # of train
     features: Part[pd.DataFrame]  # columns IDENTITY as text, then numbers
-    suspects: Part[pd.DataFrame]  # SUSPECTS; no row where nothing stands out as a copy
+    suspects: Part[pd.DataFrame]  # tables.SUSPECTS; no row where nothing stands out as a copy
+    drawn: Mapping[str, pd.DataFrame]  # the tables of check that the gates' drawings are made of, by name
     integrity: Part[Sequence[Finding]]
     utility: Part[Sequence[Finding]]
     protocol: Part[Protocol]
@@ -162,16 +155,21 @@ def read_run(run: Path) -> Run:
         made=part("synthetic/manifest.csv", _made),
         pictures=part("check/pictures.json", _pictures),
         samples=part("train/pictures.json", _pictures),
-        features=part("check/features.csv", _features),
-        suspects=part("check/suspects.csv", lambda path: _suspects(path, short)),
+        features=part("check/features.csv", tables.features),
+        suspects=part("check/suspects.csv", lambda path: tables.suspects(path, short.path)),
+        drawn={
+            name: found
+            for name in tables.NEEDED
+            if (found := part(f"check/{name}.csv", partial(tables.drawn, name)).value) is not None
+        },
         integrity=part("check/findings.json", _findings),
         utility=part("prove/findings.json", _findings),
         protocol=part("prove/protocol.json", _protocol),
-        scores=part("prove/scores.csv", lambda path: _scores(path, ("classifier", "arm", "metric"))),
+        scores=part("prove/scores.csv", lambda path: tables.scores(path, ("classifier", "arm", "metric"))),
         differences=part(
-            "prove/differences.csv", lambda path: _scores(path, ("classifier", "arm", "against", "metric"))
+            "prove/differences.csv", lambda path: tables.scores(path, ("classifier", "arm", "against", "metric"))
         ),
-        log=part("train/log.jsonl", _log),
+        log=part("train/log.jsonl", tables.log),
         altered=tuple(sentence for stage in stages.values() for sentence in _altered(run, stage)),
     )
 
@@ -295,6 +293,7 @@ def _facts(path: Path, short: Short) -> Facts:
         spacing=tuple(float(x) for x in raw.get("spacing") or ()),
         range=tuple(float(x) for x in raw.get("range") or ()),
         groups=tuple(str(name) for name in raw.get("groups") or ()),
+        features=len(raw.get("features") or ()),
         duplicates_within=int(duplicates.get("within", 0)),
         duplicates_across=int(duplicates.get("across", 0)),
         warnings=tuple(short.sentence(text) for text in warnings),
@@ -337,33 +336,15 @@ def _pictures(path: Path) -> Sequence[Picture]:
             raise ValueError(f"{file} is not a PNG")
         width, height = struct.unpack(">II", data[16:24])
         name = f"{folder.name}/{row['file']}"
-        out.append(Picture(folder.name, name, str(row["title"]), str(row.get("caption", "")), width, height, data))
+        title, caption = str(row["title"]), str(row.get("caption", ""))
+        gate = str(row.get("gate") or _gate(f"{name} {title}".lower()))
+        out.append(Picture(folder.name, name, title, caption, width, height, data, gate))
     return out
 
 
-def _features(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=dict.fromkeys(IDENTITY, str), keep_default_na=False, na_values={})
-    if "set" not in table or "class" not in table:
-        raise ValueError("no column 'set' or 'class'")
-    numbers = [name for name in table.columns if name not in IDENTITY]
-    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
-    return table
-
-
-def _suspects(path: Path, short: Short) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)[[*SUSPECTS]]
-    table["ratio"] = pd.to_numeric(table["ratio"])
-    for name in ("path", "nearest"):
-        table[name] = table[name].map(short.path)
-    return table
-
-
-def _scores(path: Path, keys: tuple[str, ...]) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    numbers = ["value", "low", "high"]
-    table = table[[*keys, *numbers]].copy()
-    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
-    return table
+def _gate(text: str) -> str:
+    """The gate of a picture that names none: images beside their nearest real ones belong to copying."""
+    return "copying" if any(word in text for word in ("pair", "closest", "nearest", "suspect")) else ""
 
 
 def _protocol(path: Path) -> Protocol:
@@ -384,12 +365,3 @@ def _protocol(path: Path) -> Protocol:
         notes={str(arm): str(text) for arm, text in (raw.get("notes") or {}).items()},
         smallest=smallest if smallest is not None and math.isfinite(smallest) else None,
     )
-
-
-def _log(path: Path) -> pd.DataFrame:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    table = pd.DataFrame(rows)
-    if not len(table) or "step" not in table:
-        raise ValueError("no steps")
-    numbers: pd.DataFrame = table.apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
-    return numbers.drop_duplicates("step", keep="last").sort_values("step").reset_index(drop=True)

@@ -39,32 +39,60 @@ QUESTIONS = {
 }
 
 GLOSSARY = {
-    "Arm": "One way to train the classifier in the trial, for example on the real images alone, or with "
-    "synthetic ones added.",
-    "AUC": "Area under the ROC curve: the chance that the classifier ranks a random case of a class above a "
-    "random case without it. 0.5 is a coin toss, 1 is perfect.",
+    "Arm": "One way to train the classifier in the trial, for example on the real images alone, or with synthetic "
+    "ones added.",
+    "AUC": "Area under the ROC curve: the chance that the classifier ranks a random case of a class above a random "
+    "case without it. 0.5 is a coin toss, 1 is perfect.",
+    "Augmentation": "Changes made to images in training, such as turning or mirroring them, so that the network sees "
+    "more variety.",
+    "Balanced accuracy": "The share of images that a classifier reads rightly, taken class by class and averaged, so "
+    "that a rare class counts as much as a common one.",
     "Bar": "The limit a value had to keep, fixed before it was measured.",
     "CNN": "A small network that reads the images themselves. The other classifier of the trial, “logistic”, reads "
     "measured features.",
     "Control": "The arm the others are compared with: the best use of the real images alone, as agreed on beforehand.",
-    "Coverage": "The share of real images that have a synthetic image close to them. Low coverage means that "
-    "kinds of lesions or patients are missing from the synthetic set.",
+    "Correlation, rank correlation": "How surely two features rise together: +1 always, 0 not at all, −1 one falls as "
+    "the other rises. By rank means that only the order of the values counts.",
+    "Coverage": "The share of real images that have a synthetic image close to them. Low coverage means that kinds of "
+    "lesions or patients are missing from the synthetic set.",
+    "Crowding, density": "How many synthetic images lie around each real one. Far too many means that the same kinds "
+    "are repeated.",
     "Discriminator": "The network that tells real from synthetic images while the generator learns to mislead it.",
+    "Distance of two distributions": "Of Kolmogorov and Smirnov: the largest gap between the curves of two sets in "
+    "one feature. 0: the same values; 1: no value in common. That of Wasserstein (shift) is how far values must "
+    "be moved for the sets to agree.",
+    "Equivalence, margin": "A difference smaller than the margin does not matter in practice. To pass, it must be "
+    "shown that the difference is smaller; that none was seen is not enough.",
+    "False alarm": "A fail although the synthetic images are as good as images of other real patients. The gates "
+    "share 5 in 100 among them: that is the level of each.",
     "Feature": "A number measured on an image, such as its mean intensity or a description of its texture (radiomics).",
-    "Fréchet distance": "How far apart two clouds of feature values lie, in position and spread together. "
-    "0 means alike; what counts as small depends on the number of images, hence the yardstick.",
-    "Holdout": "Real images of patients the generator has never seen, kept aside as the yardstick. Nothing "
-    "was chosen on them.",
+    "Fréchet distance": "How far apart two clouds of feature values lie, in position and spread together. 0 means "
+    "alike; what counts as small depends on the number of images, hence the yardstick.",
+    "Holdout": "Real images of patients the generator has never seen, kept aside as the yardstick. Nothing was chosen "
+    "on them.",
     "Inconclusive": "The interval reaches over the bar: the data are too few to say pass or fail.",
-    "Interval": "A range built so that it holds the true value in about 95 of 100 repetitions of the "
-    "whole study. It is found by drawing patients, not images, again and again.",
+    "Information on the class": "How much one feature tells about which class an image belongs to.",
+    "Interval": "A range built so that it holds the true value in about 95 of 100 repetitions of the whole study. It "
+    "is found by drawing patients, not images, again and again.",
+    "Kernel distance (MMD)": "A distance of two sets that sees any difference, in position, spread or shape. 0 means "
+    "alike.",
+    "Membership (GAN-Leaks, DOMIAS)": "Attacks that guess whether a patient was learned from, by how near synthetic "
+    "images come to the patient’s own.",
+    "MS-SSIM": "How alike two images look, at several magnifications: 1 is the same image.",
+    "Near duplicate": "An image that shows the same picture as another, with small changes.",
+    "p": "How often a difference as large would arise by chance if nothing differed. 0.01 is once in a hundred.",
     "Pixels, radiomics, classifier": "What two images are compared by: small copies of the images; measured features; "
     "what a network sees that was trained to tell the real classes apart.",
+    "Precision, recall": "Precision: the share of synthetic images that lie among real ones. Recall: the share of "
+    "real images that lie among synthetic ones.",
     "Suspected copy": "A synthetic image that lies much nearer to one training patient than to all others, as images "
     "of new patients do not. Look at it before the images are used.",
     "Test": "Real images of further patients, opened once, in the trial alone.",
-    "Yardstick": "The same measurement between real and real images, with as many images. A synthetic set "
-    "can hardly come closer to the real one than the real one comes to itself.",
+    "Told apart": "A classifier is trained to tell synthetic from real images. An AUC near 0.5: it cannot; near 1: "
+    "there is something that gives them away.",
+    "Vendi score": "How many different images a set holds in effect: a set of copies of one image has 1.",
+    "Yardstick": "The same measurement between real and real images, with as many images. A synthetic set can hardly "
+    "come closer to the real one than the real one comes to itself.",
 }
 
 FAMILIES = {
@@ -137,7 +165,7 @@ def interval(value: float | None, low: float | None, high: float | None, sign: b
 
     A number that would so become 0 keeps its own digits. A line breaks before the brackets, not within.
     """
-    if value is None or low is None or high is None:
+    if value is None or low is None or high is None or low == value == high:  # a count has no interval
         return number(value, sign)
     place = _place([value, low, high])
     a, b, c = (
@@ -162,6 +190,16 @@ def short(value: float) -> str:
 def bar(limit: tuple[str, float] | None) -> str:
     """`at most 2`, or nothing."""
     return "" if limit is None else f"{'at most' if limit[0] == '<=' else 'at least'} {short(limit[1])}"
+
+
+def percent(share: float | None) -> str:
+    """A share as `20%`, an en dash where there is none."""
+    return "–" if share is None else f"{100 * share:.0f}%"
+
+
+def signed_percent(share: float) -> str:
+    """A difference of shares as `+20%`, with a true minus sign."""
+    return f"{100 * share:+.0f}%".replace("-", MINUS)
 
 
 def count(n: int, noun: str) -> str:
@@ -199,6 +237,23 @@ def feature(name: str) -> tuple[str, str]:
     words = SPELT.get("_".join(parts[2:]), words)
     family = FAMILIES.get(parts[1], parts[1])
     return words[:1].upper() + words[1:], family if parts[0] == "original" else f"{family}, {parts[0]}"
+
+
+def brief(name: str) -> str:
+    """A pyradiomics name in a sentence: `joint entropy (GLCM)`, with its filter where it has one."""
+    parts = name.split("_")
+    if len(parts) < 3:
+        return name
+    family = FAMILIES.get(parts[1], parts[1])
+    kind = "" if parts[1] == "firstorder" else family if family == parts[1] or "(" not in family else parts[1].upper()
+    where = ", ".join(filter(None, [kind, "" if parts[0] == "original" else parts[0]]))
+    text = feature(name)[0]
+    return f"{text} ({where})" if where else text
+
+
+def readable(text: str) -> str:
+    """A sentence with pyradiomics names written as words."""
+    return re.sub(rf"[\w-]+?_(?:{'|'.join(FAMILIES)})_\w+", lambda found: brief(found[0]), text)
 
 
 def has_unit(name: str) -> bool:
