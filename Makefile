@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  || { echo "ganatomy needs Python 3.11 or newer; this is $$($(PYTHON) --version): make PYTHON=python3.11 ..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,dicom,parquet]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,dicom,embedding,parquet]'
 	$(BIN)/python -m ganatomy.radiomics
 	@touch $@
 

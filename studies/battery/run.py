@@ -14,43 +14,37 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
 from ganatomy.data.phantom import cohort, parse
 from ganatomy.data.read import pixels
 
 HERE = Path(__file__).resolve().parent
 KEPT = Path(os.environ.get("GANATOMY_BATTERY", "runs/battery"))
-COLUMNS = ("images", "features", "seconds", "cpu", "gib", "cached", "cores")
+COLUMNS = ("images", "features", "seconds", "cpu", "gib", "cores")
 
 
-def drawn(name: str, seed: int, images: int) -> tuple[Path, Path]:
-    """A set as an .npz of images and labels and its manifest with patients, drawn once and kept."""
-    file, manifest = KEPT / f"{name}-{images}.npy", KEPT / f"{name}-{images}.csv"
+def drawn(name: str, seed: int, images: int) -> Path:
+    """The manifest of a set, with patients; its images lie beside it as .npz, drawn once and kept."""
+    manifest = KEPT / f"{name}-{images}.csv"
     if not manifest.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
         found = cohort(parse(f"phantom:size=64,patients={max(images // 2, 40)},ratio=1,seed={seed}"))
-        rows = np.sort(np.random.default_rng(seed).permutation(len(found))[:images])
-        part = found.take(rows)
-        values = open_memmap(file, "w+", np.int16, (len(part), 64, 64))
-        for begin in range(0, len(part), 500):
-            values[begin : begin + 500] = pixels(part.take(range(begin, min(begin + 500, len(part)))))[:, 0]
-        values.flush()
-        with (KEPT / f"{name}-{images}.npz").open("wb") as out:
-            np.savez(out, images=values)
+        part = found.take(np.sort(np.random.default_rng(seed).permutation(len(found))[:images]).tolist())
+        np.savez(KEPT / f"{name}-{images}.npz", images=pixels(part)[:, 0])
         table = part.table.assign(path=[f"{name}-{images}.npz#images/{i}" for i in range(len(part))])
+        table["patient"] = name + "-" + table["patient"]  # every cohort counts its patients from 0
         table[["path", "class", "patient", "unit", "spacing", "sex", "site"]].to_csv(manifest, index=False)
-    return file, manifest
+    return manifest
 
 
-def run(images: int, cached: bool) -> dict[str, object]:
-    """One check of three sets of so many images."""
-    sets = [drawn(name, seed, images)[1] for seed, name in enumerate(("train", "holdout", "synthetic"), start=11)]
+def run(images: int) -> dict[str, object]:
+    """One check of three sets of so many images, nothing measured before."""
+    sets = [drawn(name, seed, images) for seed, name in enumerate(("train", "holdout", "synthetic"), start=11)]
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "ganatomy", "check", "-o", f"{folder}/out", "--filters", "original,wavelet"]
         for flag, manifest in zip(("--train", "--holdout", "--synthetic"), sets, strict=True):
             words += [flag, str(manifest)]
-        words += ["--cache", "yes" if cached else "no"]
+        words += ["--cache", "no"]
         begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(words, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -62,7 +56,6 @@ def run(images: int, cached: bool) -> dict[str, object]:
         "seconds": f"{time.monotonic() - begun:.1f}",
         "cpu": f"{cpu:.1f}",
         "gib": f"{after.ru_maxrss / 2**20:.2f}",  # of the largest process so far, so sizes go upwards
-        "cached": cached,
         "cores": os.cpu_count(),
     }
 
@@ -77,7 +70,7 @@ def main() -> None:
         if new:
             writer.writeheader()
         for images in sizes:
-            writer.writerow(row := run(images, False))
+            writer.writerow(row := run(images))
             out.flush()
             print(row, flush=True)
 

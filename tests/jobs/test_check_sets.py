@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 
 import ganatomy as ga
 from ganatomy.cli import main
@@ -227,6 +228,30 @@ def test_an_embedding_that_does_not_fit(
     assert said.count("\n") == 1
     assert sentence in said
     assert not (tmp_path / "out").exists()
+
+
+def test_vectors_that_were_brought_are_the_embedding(
+    sets: dict[str, Path], tmp_path: Path, battery: Battery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "vectors.safetensors", tmp_path / "out"
+    chance = np.random.default_rng(0)
+    brought = {name: chance.normal(size=(12, 5)) for name in ("train", "holdout", "synthetic")}
+    save_file(brought, file)
+    assert main(words(sets, out, "--embedding", str(file))) == 0
+    for name, vectors in brought.items():
+        np.testing.assert_array_equal(battery.asked[0][name].spaces["embedding"][1], vectors)
+    capsys.readouterr()
+    for changed, sentence in (
+        ({"holdout": brought["holdout"][:7]}, "has 7 rows for the 12 images of the set 'holdout'"),
+        ({"train": np.full((12, 5), np.nan)}, "the tensor 'train' of vectors.safetensors is not"),
+    ):
+        save_file(brought | changed, file)
+        assert main(words(sets, tmp_path / "other", "--embedding", str(file))) == 2
+        said = capsys.readouterr().err
+        assert sentence in said and "Traceback" not in said
+    file.write_text("no")
+    assert main(words(sets, tmp_path / "other", "--embedding", str(file))) == 2
+    assert "vectors.safetensors is not a safetensors file of numbers" in capsys.readouterr().err
 
 
 def test_no_embedding_where_there_is_no_file(

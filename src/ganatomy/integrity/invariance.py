@@ -193,7 +193,8 @@ def _decisions(
         ("AUC", (before, after, gap, gap - area_error, gap + area_error)),
         ("Brier score", (*briers, score, score - brier_error, score + brier_error)),
     ]
-    return found, [("decisions", what, *five, nan, False, patients) for what, five in numbers]
+    # sums of many small numbers end in digits that mean nothing
+    return found, [("decisions", what, *(round(x, 4) for x in five), nan, False, patients) for what, five in numbers]
 
 
 def _features(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ganatomy.core.cohort import HOLDOUT, SELECT, TRAIN, Cohort, read_manifest
 from ganatomy.core.errors import GateError, SettingsError, nearest
@@ -28,7 +29,7 @@ from ganatomy.jobs.drawings import SYNTHETIC, Shown, drawn
 from ganatomy.jobs.groups import group_columns, groups_of
 from ganatomy.jobs.kept import KEPT, paths, with_paths, write_kept
 from ganatomy.jobs.measures import Measures, measure
-from ganatomy.jobs.seen import Seen, classifier, embedded, images_of, rows_of
+from ganatomy.jobs.seen import Seen, classifier, embedded, images_of, rows_of, vectors
 from ganatomy.jobs.sets import Sets, gather
 from ganatomy.utility.classifiers import Network, probabilities
 
@@ -53,7 +54,10 @@ class Check(Settings):
     bars: Bars = Bars()
     invariance: Invariance = Invariance()
     embedding: Path | None = option(
-        None, "ONNX file of a network, images -> vectors, for FID and KID; it scales and resizes by itself", local=True
+        None,
+        "for FID and KID: an ONNX file of a network, images -> vectors, which scales and resizes by itself; or a "
+        "safetensors file of its vectors, tensors train, holdout and synthetic",
+        local=True,
     )
     drop_suspects: bool = option(False, f"also write check/{KEPT}, the set without suspected copies", local=True)
     fail_on: tuple[str, ...] = option(
@@ -79,7 +83,9 @@ def run(settings: Check) -> Path:
     if (settings.run is None) != settings.sets.given:
         raise SettingsError("check needs a run folder, or the sets --train, --holdout and --synthetic and -o, not both")
     file = settings.embedding
-    embed = None if file is None else partial(embedded, embed=load(file), file=file)
+    given = file is not None and file.suffix == ".safetensors"
+    brought = vectors(file) if file is not None and given else None
+    embed = None if file is None or given else partial(embedded, embed=load(file), file=file)
 
     def suits(values: np.ndarray) -> None:
         if embed is not None:
@@ -108,6 +114,7 @@ def run(settings: Check) -> Path:
             network=settings.network,
             seed=settings.check_seed,
             embed=embed,
+            brought=brought,
         )
         return compare(seen, settings, target)
 
@@ -142,8 +149,8 @@ def compare(seen: Seen, settings: Check, target: Path) -> list[Path]:
     def side(name: str) -> Side:
         cohort, table = sets[name], seen.tables[name]
         spaces = {"radiomics": (tuple(map(str, table.columns)), table.to_numpy(np.float64))}
-        for space, vectors in seen.spaces[name].items():
-            spaces[space] = (tuple(map(str, range(vectors.shape[1]))), vectors)
+        for space, values in seen.spaces[name].items():
+            spaces[space] = (tuple(map(str, range(values.shape[1]))), values)
         return Side(
             tuple(cohort.labels),
             () if name == SYNTHETIC else tuple(cohort.patients),
@@ -155,7 +162,9 @@ def compare(seen: Seen, settings: Check, target: Path) -> list[Path]:
             groups={} if name == SYNTHETIC else groups_of(cohort, groups),
         )
 
-    with progress("check", len(real.classes)) as advance:
+    # one thread: on a busy machine the threads of OpenMP wait for each other and take many times as long, and so the
+    # last digits do not depend on how many there are
+    with threadpool_limits(1), progress("check", len(real.classes)) as advance:
         found = battery(
             side(TRAIN),
             side(HOLDOUT),

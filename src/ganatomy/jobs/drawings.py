@@ -102,7 +102,7 @@ def _missed(label: str, shown: Shown, table: pd.DataFrame, number: int) -> list[
     places = zip(table["set"].iloc[order], table["image"].iloc[order], strict=True)
     images = np.stack([shown.values[name][int(row)] for name, row in places])
     file = f"missed-{number}.png"
-    write_png(shown.target / file, grid(display(images, shown.intensity.low, shown.intensity.high), 2 * PAIRS, gap=2))
+    write_png(shown.target / file, grid(display(images, shown.intensity.low, shown.intensity.high), PAIRS, gap=2))
     caption = (
         f"{len(images)} of {len(table)} real images of train and holdout, drawn at random, with no synthetic image "
         "near them, by their features. A few are usual; look whether they have something in common. The file "

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from ganatomy.core.cohort import HOLDOUT, SELECT, TRAIN, Cohort
 from ganatomy.core.errors import InputError, RunError
@@ -72,10 +74,12 @@ def images_of(
     network: Network,
     seed: int,
     embed: Embed | None,
+    brought: Mapping[str, np.ndarray] | None = None,
 ) -> Seen:
     """Images, their features, and their vectors in a classifier of train and in the user's embedding.
 
     trained: whether RUN/train made them, and so has the window and the symmetries
+    embed: the user's network; brought: or the vectors that it made of each set, see `vectors`
     """
     sets = sets_of(real, synthetic)
     values = {name: unchanged(cohort) for name, cohort in sets.items()}
@@ -96,6 +100,15 @@ def images_of(
     if embed is not None:
         for name, stack in values.items():
             spaces[name]["embedding"] = embed(stack)
+    if brought is not None:
+        for name, cohort in sets.items():
+            if name not in brought or brought[name].shape[:1] != (len(cohort),):
+                have = f"{len(brought[name])} rows" if name in brought else "nothing"
+                raise InputError(
+                    f"the embedding has {have} for the {len(cohort)} images of the set '{name}'; it needs a tensor of "
+                    "that name, (images, numbers), in the order of the set's manifest"
+                )
+            spaces[name]["embedding"] = brought[name]
     scores = own_scores(folder, sets, scaled) if trained else None
     return Seen(sets, found, spaces, values, intensity, symmetry, scores)
 
@@ -121,6 +134,20 @@ def own_scores(
         for name in (TRAIN, HOLDOUT)
     ]
     return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+
+def vectors(file: Path) -> dict[str, np.ndarray]:
+    """The vectors of a safetensors file by set: (n, d) finite numbers; InputError where it holds something else."""
+    if not file.is_file():
+        raise InputError(f"there is no embedding {file}; give an ONNX file, or a safetensors file of vectors")
+    try:
+        found = {name: np.asarray(value, np.float64) for name, value in load_file(file).items()}
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise InputError(f"{file.name} is not a safetensors file of numbers ({error}); write it anew") from None
+    for name, value in found.items():
+        if value.ndim != 2 or not np.isfinite(value).all():
+            raise InputError(f"the tensor '{name}' of {file.name} is not (images, numbers) without NaN; write it anew")
+    return found
 
 
 def embedded(values: np.ndarray, *, embed: Embed, file: Path) -> np.ndarray:

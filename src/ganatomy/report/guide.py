@@ -210,7 +210,7 @@ GUIDES = {
             ),
             Case(
                 PASS,
-                "Nearly all features were shown to agree to within the margin. A feature can agree and the images "
+                "Every feature was shown to agree to within the margin. All can agree and the images "
                 "still be wrong in how features go together: that is asked under “Dependence”.",
                 "Nothing needs to be done.",
             ),

@@ -73,6 +73,7 @@ def page(run: Run) -> str:
         unmade=_unmade(run),
         training=training(run),
         curves=curves(run),
+        ours=run.stages["data"].job != "check",  # else somebody else's images, of whose training nothing is known
         roles=roles_of(run.facts.value) if run.facts.value else [],
         grids=[picture(p) for p in run.pictures.value or () if not p.gate],
         samples=[picture(p) for p in run.samples.value or ()],

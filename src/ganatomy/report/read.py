@@ -302,7 +302,7 @@ def _facts(path: Path, short: Short) -> Facts:
 
 def roles_of(facts: Facts) -> list[str]:
     """The roles that hold an image, in the order of ROLES."""
-    return [role for role in ROLES if any(role in roles for roles in facts.classes.values())]
+    return [role for role in ROLES if any(roles.get(role, (0, 0))[0] for roles in facts.classes.values())]
 
 
 def _made(path: Path) -> Mapping[str, int]:
