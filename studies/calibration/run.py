@@ -54,7 +54,7 @@ GROUPS = ("sex", "site", "thickness_mm")
 MODE, RARE, SITE = ("kernel", "sharp"), ("thickness_mm", "5"), "B"
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-WHOLE = (5, 2)  # seeds whose planted sets the whole battery judges: below 2,000 of each class, and there
+WHOLE = (3, 2)  # seeds whose planted sets the whole battery judges: below 2,000 of each class, and there
 Job = tuple[str, str, int, int]  # source, defect, n, seed
 
 
