@@ -39,7 +39,7 @@ def drawn(shown: Shown, suspected: pd.DataFrame, missed: pd.DataFrame) -> list[P
 
     suspected: the table of suspects (rows), by `ratio`; missed: that of real images with nothing synthetic near (rows)
     """
-    deviation = np.maximum(shown.values[TRAIN].astype(np.float64).std((0, 2, 3)), 1e-9)
+    deviation = np.maximum(shown.values[TRAIN].std((0, 2, 3), dtype=np.float32), 1e-9).astype(np.float64)
     classes = [label for label in shown.sets[TRAIN].classes if label in shown.sets[SYNTHETIC].classes]
     pictures: list[Picture] = []
     for number, label in enumerate(classes):

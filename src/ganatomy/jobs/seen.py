@@ -30,6 +30,8 @@ from ganatomy.jobs.scores import discriminator_scores
 from ganatomy.nets.classifier import Classifier
 from ganatomy.utility.classifiers import Network, embedding, fit
 
+PART = 1024  # images at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -87,16 +89,15 @@ def images_of(
     intensity = load_generator(weights).intensity if trained else fit_intensity(values[TRAIN])
     # real images pass the window the network saw, so that no gate mistakes clipping for a difference
     for name in sets.keys() - {SYNTHETIC}:
-        values[name] = intensity.decode(intensity.encode(values[name]))
-    scaled = {name: intensity.encode(stack) for name, stack in values.items()}
+        values[name] = windowed(values[name], intensity)
     before: list[int] = []
     found = {name: measure(stack, intensity, measures, before.append) for name, stack in values.items()}
     if sum(before):
         total = sum(map(len, values.values()))
         say(f"check: {sum(before)} of {total} images were measured before; --cache no measures them again")
     symmetry = trained_symmetry(folder) if trained else None
-    net = classifier(sets[TRAIN], scaled[TRAIN], symmetry or Symmetry(), network, seed)
-    spaces = {name: {"classifier": embedding(net, stack)} for name, stack in scaled.items()}
+    net = classifier(sets[TRAIN], intensity.encode(values[TRAIN]), symmetry or Symmetry(), network, seed)
+    spaces = {name: {"classifier": embedding(net, intensity.encode(stack))} for name, stack in values.items()}
     if embed is not None:
         for name, stack in values.items():
             spaces[name]["embedding"] = embed(stack)
@@ -109,8 +110,17 @@ def images_of(
                     "that name, (images, numbers), in the order of the set's manifest"
                 )
             spaces[name]["embedding"] = brought[name]
-    scores = own_scores(folder, sets, scaled) if trained else None
+    scores = own_scores(folder, sets, values, intensity) if trained else None
     return Seen(sets, found, spaces, values, intensity, symmetry, scores)
+
+
+def windowed(values: np.ndarray, intensity: Intensity) -> np.ndarray:
+    """Images (n, C, H, W) as a network of this window would give them back, a part at a time for the memory's sake."""
+    out = np.empty(values.shape, intensity.dtype)
+    for begin in range(0, len(values), PART):
+        part = slice(begin, begin + PART)
+        out[part] = intensity.decode(intensity.encode(values[part]))
+    return out
 
 
 def classifier(
@@ -123,14 +133,14 @@ def classifier(
 
 
 def own_scores(
-    folder: Path, sets: Mapping[str, Cohort], scaled: Mapping[str, np.ndarray]
+    folder: Path, sets: Mapping[str, Cohort], values: Mapping[str, np.ndarray], intensity: Intensity
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """What the run's discriminator says of train and of holdout; None where training left none."""
     codes = {label: code for code, label in enumerate(sets[TRAIN].classes)}
     if not {*sets[HOLDOUT].classes} <= {*codes}:
         return None
     found = [
-        discriminator_scores(folder, scaled[name], [codes[label] for label in sets[name].labels])
+        discriminator_scores(folder, intensity.encode(values[name]), [codes[label] for label in sets[name].labels])
         for name in (TRAIN, HOLDOUT)
     ]
     return None if found[0] is None or found[1] is None else (found[0], found[1])
