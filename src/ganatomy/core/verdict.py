@@ -15,6 +15,7 @@ DO_NOT_USE, USE, NO_GAIN, UNDECIDED = "do not use", "use", "no gain shown", "und
 WORDS = (DO_NOT_USE, USE, NO_GAIN, UNDECIDED)
 
 FORBIDDING = ("copying", "privacy")  # gates whose failure no gain outweighs
+EQUAL = (("hygiene", "equal images, train and synthetic"), ("hygiene", "equal rows, train and synthetic"))  # copies too
 ASIDE = ("utility", "augmentation")  # the trial decides by itself; what was only tried is no limit of the set
 GAIN, HARM = "gain", "harm"  # names of the two findings of the utility gate that decide
 
@@ -30,8 +31,13 @@ class Verdict:
     limits: tuple[str, ...] = ()
 
 
-def decide(findings: Sequence[Finding]) -> Verdict:
-    """Apply the precedence. The utility gate must hold one finding named 'gain' and one named 'harm'."""
+def decide(
+    findings: Sequence[Finding], untried: str = "the utility trial has not been run (ganatomy prove)"
+) -> Verdict:
+    """Apply the precedence. The utility gate must hold one finding named 'gain' and one named 'harm'.
+
+    untried: the reason where it holds none
+    """
     failed = [f for f in findings if f.state == FAIL and f.gate not in ASIDE]
     limits = [_label(f) for f in failed if f.gate not in FORBIDDING]
     limits += [
@@ -43,11 +49,12 @@ def decide(findings: Sequence[Finding]) -> Verdict:
     def verdict(word: str, reason: str) -> Verdict:
         return Verdict(word, f"{word[0].upper()}{word[1:]}: {reason}.", tuple(limits))
 
-    if forbidden := [_reason(f) for f in failed if f.gate in FORBIDDING]:
-        return verdict(DO_NOT_USE, "; ".join(forbidden))
+    if forbidden := [f for f in failed if f.gate in FORBIDDING or (f.gate, f.name) in EQUAL]:
+        more = f", and {len(forbidden) - 1} more findings of copying or privacy" if len(forbidden) > 1 else ""
+        return verdict(DO_NOT_USE, _reason(forbidden[0]) + more)
     gain, harm = (next((f for f in findings if f.gate == "utility" and f.name == n), None) for n in (GAIN, HARM))
     if gain is None or harm is None:
-        return verdict(UNDECIDED, "the utility trial has not been run (ganatomy prove)")
+        return verdict(UNDECIDED, untried)
     if harm.state == FAIL:
         return verdict(DO_NOT_USE, _reason(harm))
     if not any(f.gate in FORBIDDING for f in findings):

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from ganatomy.core.cohort import HOLDOUT, SELECT, TRAIN, Cohort, read_manifest
 from ganatomy.core.errors import GateError, SettingsError, nearest
-from ganatomy.core.finding import PASS, STATES, Finding, read_findings, write_findings
+from ganatomy.core.finding import FAIL, INCONCLUSIVE, NOT_COMPUTED, PASS, STATES, Finding, read_findings, write_findings
 from ganatomy.core.picture import Picture, write_pictures
 from ganatomy.core.progress import progress, say
 from ganatomy.core.run import finished, read_json, stage, write_text
@@ -36,6 +36,7 @@ from ganatomy.utility.classifiers import Network, probabilities
 INVARIANCE = "invariance"  # asks nothing of the synthetic set, so it is no part of the battery
 EVERY = (*GATES, INVARIANCE)
 SUSPECTS = ("class", "path", "nearest", "nearest_patient", "compared_by", "distance", "ratio")  # of suspects.csv
+ORDER = (FAIL, INCONCLUSIVE, PASS, NOT_COMPUTED)
 WORDS = tuple(state for state in STATES if state != PASS)  # of --fail-on
 
 
@@ -69,6 +70,8 @@ class Check(Settings):
             raise SettingsError(f"--resamples needs 1 or more, not {self.resamples}")
         if unknown := [name for name in self.gates if name not in EVERY]:
             raise SettingsError(f"--gates: there is no gate '{unknown[0]}'; {nearest(unknown[0], EVERY)}")
+        if self.drop_suspects and self.gates and "copying" not in self.gates:
+            raise SettingsError("--drop-suspects needs the gate copying, which looks for them; add it to --gates")
         if wrong := [word for word in self.fail_on if word not in WORDS]:
             raise SettingsError(f"--fail-on: '{wrong[0]}' is no state to stop at; {nearest(wrong[0], WORDS)}")
 
@@ -120,10 +123,20 @@ def run(settings: Check) -> Path:
 
     outcome = stage(target, "check", record(settings), inputs, work, run=folder, overwrite=settings.overwrite)
     say(f"check: {'compared' if outcome.made else 'nothing to do, it is done'} ({target})")
+    say(f"check: {told(read_findings(target / 'findings.json'))}")
     if settings.drop_suspects:
         write_kept(folder)
     stop_at(target, settings.fail_on)
     return target
+
+
+def told(findings: Sequence[Finding]) -> str:
+    """What came out, in a line: how many findings of each state, and the gates of those that failed."""
+    asked = [f for f in findings if f.gate != TRIED]
+    counts = Counter(finding.state for finding in asked)
+    gates = ", ".join(dict.fromkeys(f.gate for f in asked if f.state == FAIL))
+    parts = [f"{counts[state]} {state}" + (f" ({gates})" if state == FAIL else "") for state in ORDER if counts[state]]
+    return ", ".join(parts) or "no finding"
 
 
 def stop_at(target: Path, states: tuple[str, ...]) -> None:
@@ -181,7 +194,9 @@ def compare(seen: Seen, settings: Check, target: Path) -> list[Path]:
         some, table = changes(seen, settings)
         found.take(some, invariance=table)
     columns = ["class", "image", "original", *SUSPECTS[-3:]]
-    suspected = found.tables.get("suspects", pd.DataFrame(columns=columns)).reindex(columns=columns)
+    if "suspects" in found.tables:
+        found.tables["suspects"] = found.tables["suspects"].reindex(columns=columns)
+    suspected = found.tables.get("suspects", pd.DataFrame(columns=columns))
     pictures: list[Picture] = []
     if seen.intensity is not None:
         shown = Shown(sets, seen.values, seen.intensity, settings.check_seed, target)
@@ -196,7 +211,7 @@ def compare(seen: Seen, settings: Check, target: Path) -> list[Path]:
             if name != SELECT
         ]
     )
-    written = {name: named(table) for name, table in {**found.tables, "suspects": suspected}.items()}
+    written = {name: named(table) for name, table in found.tables.items()}
     return [
         *(target / picture.file for picture in pictures),
         write_pictures(target, pictures),

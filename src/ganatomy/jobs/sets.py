@@ -22,7 +22,7 @@ from ganatomy.data.read import hashed, pixels
 from ganatomy.data.scan import Read, read, source_hash
 from ganatomy.jobs import tables
 from ganatomy.jobs.groups import group_columns
-from ganatomy.jobs.inspect import look
+from ganatomy.jobs.inspect import apart, look
 
 SYNTHETIC = "synthetic"
 
@@ -55,7 +55,11 @@ def gather(sets: Sets, overwrite: bool = False, suits: Callable[[np.ndarray], ob
     found, features = _read(sources, sets.read)
     _enough(found)
     _same_classes(found)
+    for source in sources.values():
+        apart(out, source)
     settings = record(sets)
+    # another set is another comparison: it must not take the place of a finished one unasked
+    settings["sources"] = {role: Path(source).name for role, source in sources.items()}
     if not any(source.lower().endswith(".npz") for source in sources.values()):
         settings["read"].pop("groups")  # it changes what is compared, and not what is read
     real = _joined({role: cohort for role, cohort in found.items() if role != SYNTHETIC})
@@ -96,6 +100,8 @@ def gather(sets: Sets, overwrite: bool = False, suits: Callable[[np.ndarray], ob
     stage(out / "data", "check", settings, inputs, data, run=out, overwrite=overwrite)
     stage(out / SYNTHETIC, "check", settings, {SYNTHETIC: hashes[SYNTHETIC]}, synthetic, run=out, overwrite=overwrite)
     _say_unknown(found)
+    if missing := sorted({*found[TRAIN].classes} - {*found[SYNTHETIC].classes}):
+        say(f"note: there is no synthetic image of {', '.join(missing)}; nothing is asked of what is not there")
     return out
 
 

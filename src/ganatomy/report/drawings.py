@@ -273,7 +273,7 @@ def missed(run: Run) -> list[tuple[str, int]]:
 
 def suspected(run: Run) -> int:
     """How many synthetic images are suspected to be copies."""
-    return 0 if run.suspects.value is None else int(run.suspects.value["path"].nunique())
+    return 0 if run.suspects.value is None else int(run.suspects.value["image"].nunique())
 
 
 def suspects(run: Run) -> View:
@@ -281,12 +281,12 @@ def suspects(run: Run) -> View:
     table = run.suspects.value
     if table is None:
         return {}
-    rows: dict[str, View] = {}
+    rows: dict[int, View] = {}
     for row in plain(table.sort_values("ratio", kind="stable")):
-        if row["path"] in rows:
-            rows[row["path"]]["by"] += f", {row['compared_by']}"
+        if row["image"] in rows:
+            rows[row["image"]]["by"] += f", {row['compared_by']}"
         else:
-            rows[row["path"]] = {**row, "by": row["compared_by"]}
+            rows[row["image"]] = {**row, "by": row["compared_by"]}
     return {"rows": list(rows.values())[:LISTED], "count": len(rows)}
 
 

@@ -42,6 +42,12 @@ OPEN = "not excluded: "  # how a limit of the verdict begins that could not be s
 View = dict[str, Any]
 
 
+FOREIGN = (
+    "these images were made elsewhere, and whether they help a classifier was not tried (ganatomy prove tries those "
+    "of its own runs); what speaks against them stands below"
+)
+
+
 def render(run: Path) -> tuple[str, View]:
     """The page and the record of a run folder; RunError where there is none."""
     found = read_run(run)
@@ -59,7 +65,7 @@ def page(run: Run) -> str:
     )
     environment.globals.update(words=words, icons=ICONS)
     environment.filters["written"] = lambda value: json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-    verdict = decide(run.findings)
+    verdict = judged(run)
     return environment.get_template("report.html.j2").render(
         run=run,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # our own file
@@ -73,7 +79,7 @@ def page(run: Run) -> str:
         unmade=_unmade(run),
         training=training(run),
         curves=curves(run),
-        ours=run.stages["data"].job != "check",  # else somebody else's images, of whose training nothing is known
+        ours=ours(run),
         roles=roles_of(run.facts.value) if run.facts.value else [],
         grids=[picture(p) for p in run.pictures.value or () if not p.gate],
         samples=[picture(p) for p in run.samples.value or ()],
@@ -85,7 +91,7 @@ def page(run: Run) -> str:
 
 def record(run: Run) -> View:
     """What report.json holds: the verdict, every finding, what they rest on. No NaN, no time, no place."""
-    verdict = decide(run.findings)
+    verdict = judged(run)
     return {
         "format": FORMAT,
         "version": __version__,
@@ -102,6 +108,16 @@ def record(run: Run) -> View:
         "gaps": {name: part.gap for name, part in sorted(vars(run).items()) if isinstance(part, Part) and part.gap},
         "stages": {name: {**asdict(stage), "done": stage.done} for name, stage in run.stages.items()},
     }
+
+
+def ours(run: Run) -> bool:
+    """Whether the images are of a run of ganatomy; of somebody else's neither training nor trial are known."""
+    return run.stages["data"].job != "check"
+
+
+def judged(run: Run) -> Verdict:
+    """The verdict, with the reason why there was no trial."""
+    return decide(run.findings) if ours(run) else decide(run.findings, FOREIGN)
 
 
 def cautions(run: Run) -> list[str]:

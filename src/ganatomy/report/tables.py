@@ -63,9 +63,10 @@ def features(path: Path) -> pd.DataFrame:
 
 
 def suspects(path: Path, short: Callable[[str], str]) -> pd.DataFrame:
-    """check/suspects.csv: SUSPECTS, paths made short."""
+    """check/suspects.csv: SUSPECTS, paths made short, and `image`, whose row it is: short names may be alike."""
     table = _text(path)[[*SUSPECTS]]
     table["ratio"] = pd.to_numeric(table["ratio"])
+    table["image"] = pd.factorize(table["path"])[0]
     for name in ("path", "nearest"):
         table[name] = table[name].map(short)
     return table
