@@ -195,4 +195,18 @@ def test_an_embedding_is_compared_as_it_is(world) -> None:  # type: ignore[no-un
 def test_how_many_would_settle_it() -> None:
     assert "about 400 holdout patients" in settling(100, 4.0)
     assert "about 120 holdout patients" in settling(100, 0.2)  # never fewer than there are
-    assert "no realistic number" in settling(100, 1e6)
+    assert "no realistic number" in settling(100, 1e6, 0.2)  # a narrow interval: near the bar
+    wide = settling(20, 1e6, np.log(4))
+    assert "about 780 holdout patients" in wide and "factor of 1.25" in wide and "near the bar" not in wide
+    assert settling(20, 4.0, np.log(4)) == settling(20, 4.0)
+    assert "no realistic number" in settling(1000, 1e6) and "no realistic" not in settling(30, 1e6)
+
+
+def test_few_images_are_told_how_many_more_would_do(world) -> None:  # type: ignore[no-untyped-def]
+    told = 0
+    for n in (12, 20, 40):
+        for seed in range(4):
+            found = judged(world(seed, train=n, holdout=n, synthetic=n), seed, 40)
+            assert "no realistic number" not in found.note
+            told += found.state == "inconclusive" and re.search(r"about \d+ holdout patients", found.note) is not None
+    assert told >= 8

@@ -289,6 +289,44 @@ def test_rows_become_paths_in_every_table(sets: dict[str, Path], tmp_path: Path,
     assert {"missed.csv", "labels.csv", "suspects.csv", "suspects-0.png"} <= {*outputs}
 
 
+def test_a_comparison_is_no_run_and_another_set_is_another_comparison(
+    sets: dict[str, Path], tmp_path: Path, battery: Battery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(words(sets, out)) == 0
+    assert main(["report", str(out)]) == 0
+    page, done = (out / "report.html").read_bytes(), (out / "check" / "done.json").read_bytes()
+    assert b"made elsewhere" in page and b"How training went" not in page
+    for verb in ("check", "prove"):
+        capsys.readouterr()
+        assert main([verb, str(out)]) == 2
+        assert "holds a comparison of sets that were made elsewhere" in capsys.readouterr().err
+    sets["synthetic"] = save(tmp_path / "other", 300)
+    assert main(words(sets, out)) == 2
+    assert "made with other settings" in capsys.readouterr().err
+    assert (out / "check" / "done.json").read_bytes() == done
+    assert main(words(sets, out, "--overwrite")) == 0
+
+
+def test_results_do_not_go_among_the_images(sets: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for at in (sets["synthetic"], sets["train"] / "inner"):
+        assert main(words(sets, at)) == 2
+        assert "where results would be taken for images" in capsys.readouterr().err
+
+
+def test_suspects_are_named_by_the_gate_that_looks_for_them(
+    sets: dict[str, Path], tmp_path: Path, battery: Battery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    battery.findings, battery.tables = [Finding("marginals", "largest", "a", 0.1, state=PASS)], {}
+    assert main(words(sets, out, "--gates", "marginals", "--drop-suspects")) == 2
+    assert "--drop-suspects needs the gate copying" in capsys.readouterr().err
+    assert main(words(sets, out, "--gates", "marginals")) == 0
+    assert not (out / "check" / "suspects.csv").exists()
+    assert main(["report", str(out)]) == 0
+    assert "Copies were not looked for" in (out / "report.html").read_text()
+
+
 def test_exit_code_3_at_a_state_that_was_named(
     sets: dict[str, Path], tmp_path: Path, battery: Battery, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,8 @@ Index = NDArray[np.int64]
 
 SPLITS, SECRETS = 4, 10  # halves of the columns that are linked, and columns that are inferred, at most
 TRIES = 1000  # persons of each set, and predicates, that are tried
+TIMES = 10  # divisions drawn per 1 / level: p at the level is then known to a third
+AT_ONCE = 1000  # divisions of them at a time: memory
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,14 @@ def singling_out(
     seed: int,
     columns: int = 3,
     tries: int = TRIES,
-    draws: int = 1000,
+    level: float = 0.05,
 ) -> Risk:
     """Predicates that one synthetic record alone fulfils: do they single out one person of train, more than of control?
 
     A predicate takes `columns` of a random synthetic record: a category's value, a number and above or below (the
     side of the median it is on). Train and control are cut to one size, for the larger set hides a person better.
-    Predicates share records, so p is by permutation of who is in train. Baseline: values of unrelated records.
+    Predicates share records, so p is by permutation of who is in train: TIMES / `level` times, or until it is certain
+    that p is above `level`. Baseline: values of unrelated records.
     """
     generator = rng(seed, "singling out")
     kinds = _kinds(train, control, synthetic)
@@ -165,22 +168,29 @@ def singling_out(
     if not found:
         return Risk("singling out", 0, 0, 0, 0, 0.0, 0.0, 0.0, 1.0, 1.0)
     holds = np.array(found, np.float32)  # (t, 2n)
-    inside = np.zeros((2 * n, draws + 1), np.float32)
-    inside[:n, 0] = 1
-    for k in range(1, draws + 1):
-        inside[generator.permutation(2 * n)[:n], k] = 1
-    counts, total = holds @ inside, holds.sum(1, keepdims=True)  # (t, draws + 1)
-    hit, control_hit = counts == 1, total - counts == 1
-    gap = hit.sum(0) - control_hit.sum(0)
-    p = float((gap >= gap[0]).mean())
+    total = holds.sum(1, keepdims=True)  # (t, 1)
+    counts = holds[:, :n].sum(1, keepdims=True)
+    hits, control_hits = (int((x == 1).sum()) for x in (counts, total - counts))
+    most, drawn, above = math.ceil(TIMES / level), 0, 1  # the division as it is counts as one
+    while drawn < most and above <= level * (most + 1):
+        inside = np.zeros((2 * n, min(AT_ONCE, most - drawn)), np.float32)
+        for k in range(inside.shape[1]):
+            inside[generator.permutation(2 * n)[:n], k] = 1
+        counts = holds @ inside  # (t, k)
+        gap = (counts == 1).sum(0) - (total - counts == 1).sum(0)
+        above += int((gap >= hits - control_hits).sum())
+        drawn += inside.shape[1]
+    p = above / (drawn + 1)
     base = float((np.array(guessed)[:, :n].sum(1) == 1).mean())
     t = len(found)
-    return risk("singling out", int(hit[:, 0].sum()), t, int(control_hit[:, 0].sum()), t, base, p)
+    return risk("singling out", hits, t, control_hits, t, base, p)
 
 
-def attacked(train: pd.DataFrame, control: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int) -> list[Risk]:
+def attacked(
+    train: pd.DataFrame, control: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int, level: float = 0.05
+) -> list[Risk]:
     """All three, by someone who knows a random half of the columns: he links it to the others (SPLITS halves), and
-    infers SECRETS of them."""
+    infers SECRETS of them. level: of each, at which p must be certain."""
     tables, names = (train, control, synthetic), list(train.columns)
     generator = rng(seed, "halves of the columns")
     splits = []
@@ -189,7 +199,7 @@ def attacked(train: pd.DataFrame, control: pd.DataFrame, synthetic: pd.DataFrame
         splits.append((order[: len(names) // 2], order[len(names) // 2 :]))
     known, other = splits[0]
     return [
-        singling_out(*tables, seed=seed),
+        singling_out(*tables, seed=seed, level=level),
         linkability(*tables, splits, seed=seed),
         inference(*tables, known, other[:SECRETS], seed=seed),
     ]

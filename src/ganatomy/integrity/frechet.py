@@ -21,6 +21,8 @@ IMAGES, PATIENTS = 12, 5  # the least of each set: its half must be a sample
 COVARIANCES = 100  # images below which only the means are compared
 WIDE, FEW = 100, 40  # features above which fewer halves are drawn, to bound time
 MOST = 5000  # images of each set that are compared at a time, to bound time
+NARROW = 1.25  # factor, each way, within which an interval is narrow
+FAR, SETTLED = 20, 200  # growth of the sample that nobody can ask for; patients from which an interval is narrow
 V0_RANGE = 7.45670747756958  # the range to which FRD v0 scales each feature
 
 
@@ -220,11 +222,11 @@ def frechet_findings(
             state, why = INCONCLUSIVE, "too many synthetic images have undefined features for a pass"
     else:
         state = INCONCLUSIVE
-        # without a difference the error falls with 1 / n, with one its square does
-        factor = (high - value) / max(bar[1] - value, 1e-12)
+        gap = math.log(bar[1] / max(value, 1e-12))  # of which the interval's half shrinks with the root of n
+        factor = (math.log(high / max(value, 1e-12)) / max(gap, 1e-9)) ** 2
         if value > bar[1]:
             factor = (strict * relative / max(above, 1e-9)) ** 2
-        why += f": {settling(real.n_patients, factor)}"
+        why += f": {settling(real.n_patients, factor, 1.96 * relative)}"
     notes = [why, "" if raw else published(train, holdout, synthetic, seed, f"{space} {label}")]
     if n < COVARIANCES and not raw:
         notes.append(
@@ -244,9 +246,21 @@ def _main_axis(rows: Array) -> float:
     return float(np.linalg.eigvalsh(narrow)[-1]) / max(len(rows) - 1, 1)
 
 
-def settling(patients: int, factor: float) -> str:
-    """How many holdout patients would settle it, where the sample must grow by `factor`."""
-    if factor > 20:
+def settling(patients: int, factor: float, width: float | None = None) -> str:
+    """How many holdout patients would settle it, where the sample must grow by `factor`.
+
+    width: half of the interval, as a logarithm. Where it is wide, nearness to the bar is chance as likely as truth, and
+    what is told is how many would make it narrow (a factor of NARROW). None: narrow from SETTLED patients on.
+    """
+    if factor <= FAR:
+        need = math.ceil(max(factor, 1.1) * patients / 10) * 10
+        return f"about {need} holdout patients of this class, and as many synthetic images, would settle it"
+    if patients >= SETTLED if width is None else width <= math.log(NARROW):
         return "it lies so near the bar that no realistic number of patients would settle it"
-    need = math.ceil(max(factor, 1.1) * patients / 10) * 10
-    return f"about {need} holdout patients of this class, and as many synthetic images, would settle it"
+    if width is None:
+        return (
+            f"{FAR * patients} holdout patients of this class, and as many synthetic images, would narrow the interval"
+        )
+    need = math.ceil((width / math.log(NARROW)) ** 2 * patients / 10) * 10
+    said = f"about {need} holdout patients of this class, and as many synthetic images, would narrow the interval "
+    return f"{said}to a factor of {NARROW}, and show on which side of the bar it lies"

@@ -18,13 +18,24 @@ from ganatomy.core.seed import rng
 from ganatomy.core.settings import Settings, option
 from ganatomy.integrity.attacks import Risk, attacked
 from ganatomy.integrity.features import Features, draw, one_per_patient, prepare
-from ganatomy.integrity.membership import auc, domias, exposed, gan_leaks, per_patient, true_positives
+from ganatomy.integrity.membership import (
+    FALSE,
+    always_told,
+    auc,
+    domias,
+    gan_leaks,
+    passes,
+    per_patient,
+    told_at_most,
+    true_positives,
+)
 from ganatomy.integrity.nearest import Mirror
 
 Array = NDArray[np.float64]
 
 LEVEL = 0.05 / 8  # false alarms that a call may raise
 PATIENTS = 20  # of train and of holdout
+SEEN = round(1 / FALSE)  # holdout patients among whom one false accusation in so many can be seen: fewer earn no pass
 MOST = 5000  # images of a set
 GAN_LEAKS, CALIBRATED, DOMIAS, DISCRIMINATOR = "GAN-Leaks", "GAN-Leaks, calibrated", "DOMIAS", "discriminator"
 TABLE = ("singling out", "linkability", "inference")
@@ -68,7 +79,8 @@ def privacy(
 
     Null: the synthetic images tell no more of train than of holdout, so patients are exchangeable between the two.
     *True positives*: count above a threshold of the holdout's, exact (BetaBinomial); yardstick r / (n + 1), bar
-    membership_excess more. *AUC*: DeLong's normal approximation on the logit; yardstick 0.5, bar membership_auc.
+    membership_excess more; high: members above a threshold that is with 95 % no too high (`told_at_most`), and a pass
+    takes SEEN holdout patients. *AUC*: DeLong's normal approximation on the logit; yardstick 0.5, bar membership_auc.
     *Table*: risk (Giomi 2023), one random image per patient, bar table_risk. Fail: significant and beyond the bar;
     pass: 95 % upper bound within it. A quiet AUC proves nothing: at 10 % copies it is 0.55.
 
@@ -130,13 +142,24 @@ def _scores(
     if scale:
         ready = prepare(Features(values, train.names, tuple(map(str, range(len(values))))), third, synthetic)
         whole = np.isin(np.arange(len(values)), np.array(ready.train.patients, dtype=np.int64))
-        real, third, synthetic, note = ready.train, ready.holdout, ready.synthetic, ready.note
+        gone = {
+            "training": (len(train) - int(whole[: len(train)].sum()), len(train)),
+            "holdout": (len(holdout) - int(whole[len(train) :].sum()), len(holdout)),
+            "reference": (len(third) - len(ready.holdout), len(third)) if reference is not None else (0, 0),
+            "synthetic": (len(synthetic) - len(ready.synthetic), len(synthetic)),
+        }
+        said = [
+            f"{k} of {n} {what} images have undefined features and are left out" for what, (k, n) in gone.items() if k
+        ]
+        # of columns prepare's words hold; of rows they do not: its train is here train and holdout together
+        said += [part for part in ready.note.split("; ") if part and " images have undefined features" not in part]
+        real, third, synthetic, note = ready.train, ready.holdout, ready.synthetic, "; ".join(said)
     else:
         real = real.take(np.flatnonzero(whole))
     if not real.names:
         return {}, "no feature varies"
     if min(whole[: len(train)].sum(), whole[len(train) :].sum(), len(synthetic), len(third)) < 2:
-        return {}, "all images have undefined features"
+        return {}, f"too few images are left; {note}" if note else "too few images have all features defined"
     most = min(MOST, len(synthetic)) if reference is None else min(MOST, len(synthetic), len(third))
     made, known = (draw(part, most, rng(seed, "privacy", w)).values for part, w in ((synthetic, "s"), (third, "r")))
     if most < len(synthetic):
@@ -193,7 +216,8 @@ def _on_table(
         why = f"this attack was not made: two columns and {PATIENTS} rows without undefined values are needed"
         return [Finding("privacy", f"{attack} (table)", label, note=why) for attack in TABLE]
     size = len(tables[1])
-    return [risk_finding(one, label, level=level, n_patients=size, bars=bars) for one in attacked(*tables, seed=seed)]
+    found = attacked(*tables, seed=seed, level=level)
+    return [risk_finding(one, label, level=level, n_patients=size, bars=bars) for one in found]
 
 
 def _told(
@@ -241,25 +265,36 @@ def _told(
     )  # fmt: skip
 
     count, r, chance = true_positives(members, others)
-    low, high = exposed(count, m, r, n)
+    low, high = min(always_told(count, m, r, n), count / m), max(told_at_most(members, others), count / m)
     base = r / (n + 1)
+    bar = base + bars.membership_excess
     state = PASS
     said = f"at most {high:.1%} of the training patients can be told (95 % limit), when 1 in 100 new ones is accused"
-    if chance <= level and count / m > base + bars.membership_excess:
+    if chance <= level and count / m > bar:
         state = FAIL
         said = f"the {attack} attack tells {count} of {m} training patients where it accuses 1 in 100 new ones "
         said += f"(p = {chance:.2g})"
-    elif high > bars.membership_excess:
+    elif n < SEEN or high > bar:
         state = INCONCLUSIVE
-        said = f"up to {high:.1%} of the training patients may be told; {max(2 * n, 200)} holdout patients would decide"
+        said = f"up to {high:.1%} of the training patients may be told (95 % limit)"
+        if n < SEEN:
+            said += f", and 1 new patient in 100 who is accused cannot be seen among {n}"
+        said += f"; {_settling(m, n, bars.membership_excess)}"
     text = "; ".join(filter(None, [said, note]))
-    value = count / m
     second = finding(
-        name=f"membership, true positives at 1 % false, {attack}, {space}", value=value, low=min(low, value),
-        high=max(high + base, value), yardstick=base, bar=("<=", base + bars.membership_excess), n_patients=n,
-        state=state, note=text,
+        name=f"membership, true positives at 1 % false, {attack}, {space}", value=count / m, low=low, high=high,
+        yardstick=base, bar=("<=", bar), n_patients=n, state=state, note=text,
     )  # fmt: skip
     return [first, second]
+
+
+def _settling(m: int, n: int, excess: float) -> str:
+    """How many holdout patients would show in four of five clean sets that m training patients cannot be told."""
+    enough = (k for k in range(SEEN, 20 * SEEN + 1, 10) if passes(m, k, excess) >= 0.8)
+    need = next(enough, 0)
+    if not need:
+        return f"{math.ceil(2 / excess)} training patients and {max(2 * n, 220)} holdout patients would decide"
+    return f"about {need if need > n else 2 * n} holdout patients would decide"
 
 
 def risk_finding(
@@ -278,7 +313,10 @@ def risk_finding(
     state, note = PASS, f"with the synthetic table {found.hits} of {found.n} tries on training patients succeed"
     note += f", {found.control_hits} of {found.control_n} on others"
     if found.p <= level and found.risk > bars.table_risk:
-        state = FAIL
+        state, note = FAIL, note + f" (p = {found.p:.2g})"
+    elif found.low > bars.table_risk:
+        state, note = INCONCLUSIVE, note + f": above {bars.table_risk:g}, but that may be chance (p = {found.p:.2g}, "
+        note += f"a failure takes {level:.2g}); twice as many patients would decide"
     elif found.hits / found.n <= found.baseline:
         state, note = INCONCLUSIVE, note + f"; guesses succeed as often ({found.baseline:.0%}), the attack is too weak"
     elif found.risk + (found.high - found.risk) * 1.645 / 1.96 > bars.table_risk:

@@ -30,7 +30,7 @@ from ganatomy.jobs.groups import group_columns, groups_of
 from ganatomy.jobs.kept import KEPT, paths, with_paths, write_kept
 from ganatomy.jobs.measures import Measures, measure
 from ganatomy.jobs.seen import Seen, classifier, embedded, images_of, rows_of, vectors
-from ganatomy.jobs.sets import Sets, gather
+from ganatomy.jobs.sets import Sets, gather, own
 from ganatomy.utility.classifiers import Network, probabilities
 
 INVARIANCE = "invariance"  # asks nothing of the synthetic set, so it is no part of the battery
@@ -94,6 +94,8 @@ def run(settings: Check) -> Path:
         if embed is not None:
             embed(values[:1])
 
+    if settings.run:
+        own(settings.run, "check RUN")
     folder = settings.run or gather(settings.sets, settings.overwrite, suits)
     inputs = {"manifest": finished(folder, "data") / "manifest.csv"}
     if settings.run:

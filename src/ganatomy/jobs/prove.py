@@ -21,6 +21,7 @@ from ganatomy.data.intensity import Intensity
 from ganatomy.generate import load_generator
 from ganatomy.jobs.measures import Measures, measure
 from ganatomy.jobs.seen import trained_symmetry, unchanged
+from ganatomy.jobs.sets import own
 from ganatomy.utility.arms import ARMS, CONTROL, DEFINITIONS, Fit, Predict, Training, notes, training
 from ganatomy.utility.classifiers import Network, fit, probabilities
 from ganatomy.utility.metrics import METRICS
@@ -48,6 +49,7 @@ class Prove(Settings):
 
 def run(settings: Prove) -> Path:
     """The stage RUN/prove; goes on after the last finished fit of a stopped trial."""
+    own(settings.run, "prove")
     manifest = finished(settings.run, "data") / "manifest.csv"
     weights = finished(settings.run, "train") / "generator.safetensors"
     made = finished(settings.run, "synthetic") / "manifest.csv"

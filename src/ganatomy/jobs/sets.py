@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ganatomy.core.cohort import COLUMNS, HOLDOUT, SELECT, TRAIN, Cohort, write_manifest
-from ganatomy.core.errors import InputError, SettingsError
+from ganatomy.core.errors import InputError, RunError, SettingsError
 from ganatomy.core.progress import say
-from ganatomy.core.run import stage, write_json
+from ganatomy.core.run import read_json, stage, write_json
 from ganatomy.core.settings import Settings, option, record
 from ganatomy.data.intensity import fit
 from ganatomy.data.read import hashed, pixels
@@ -103,6 +103,16 @@ def gather(sets: Sets, overwrite: bool = False, suits: Callable[[np.ndarray], ob
     if missing := sorted({*found[TRAIN].classes} - {*found[SYNTHETIC].classes}):
         say(f"note: there is no synthetic image of {', '.join(missing)}; nothing is asked of what is not there")
     return out
+
+
+def own(run: Path, verb: str) -> None:
+    """RunError where a run folder holds a comparison of somebody else's sets: nothing was trained there."""
+    done = run / "data" / "done.json"
+    if done.exists() and read_json(done).get("job") == "check":
+        raise RunError(
+            f"{run} holds a comparison of sets that were made elsewhere, and {verb} needs a run that trained a generator; "
+            "to compare again, give the check command with --train, --holdout and --synthetic again"
+        )
 
 
 def _named(sets: Sets) -> dict[str, str]:
