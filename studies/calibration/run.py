@@ -442,6 +442,12 @@ def clean_table(table: pd.DataFrame) -> str:
             )
         open_ = f"{judged[0] / max(judged[1], 1):.0%} / {np.mean(undecided):.0%}"
         rows.append([source, str(n), str(len(own)), f"{failed} ({low:.0%} to {high:.0%})", open_, *shares])
+    every = table[table["defect"] == CLEAN]
+    tables = every["source"].str.startswith(TABLES)
+    for name, own in (("*all tables*", every[tables]), ("*all images*", every[~tables])):
+        failed = int((own["failed"] != "").sum())
+        low, high = clopper_pearson(failed, max(len(own), 1))
+        rows.append([name, "", str(len(own)), f"{failed} ({low:.1%} to {high:.1%})", "", *[""] * len(GATES)])
     head = ["source", "images a class", "runs", "runs with a failure (95 %)", "findings / gates inconclusive", *GATES]
     return markdown(head, rows)
 
@@ -476,8 +482,9 @@ def planted_table(table: pd.DataFrame) -> str:
 
 
 def gates_table(table: pd.DataFrame, n: int = 500) -> str:
-    """Which gates fail on which defect, phantom: number of runs."""
+    """Which gates fail on which defect, phantom: number of runs, of those that the whole battery judged."""
     own = table[(table["source"] == PHANTOM) & (table["n"] == n)]
+    own = own[(own[list(GATES)] != "").sum(axis=1) > 3]
     rows = []
     for defect in DEFECTS:
         some = own[own["defect"] == defect]

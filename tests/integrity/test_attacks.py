@@ -29,7 +29,7 @@ HALVES = (["age", "size", "sex"], ["dose", "site", "stage"])
 ATTACKS = {
     "linkability": lambda t, s: linkability(*t, [HALVES], seed=s),
     "inference": lambda t, s: inference(*t, ["age", "size", "sex", "site"], ["dose"], seed=s),
-    "singling out": lambda t, s: singling_out(*t, seed=s, tries=150, draws=300),
+    "singling out": lambda t, s: singling_out(*t, seed=s, tries=150, level=0.01),
 }
 
 
@@ -64,6 +64,15 @@ def test_all_three_by_one_attacker() -> None:
     assert names == ["singling out", "linkability", "inference"]
     bad = attacked(*tables(1, 0.8), seed=1)
     assert all(one.p < 0.01 and one.risk > 0.05 for one in bad)
+
+
+def test_p_of_singling_out_is_certain_at_its_level() -> None:
+    bad = singling_out(*tables(0, 0.9), seed=0, tries=100, level=0.0005)
+    assert bad.p == pytest.approx(1 / 20001)
+    clean = singling_out(*tables(0), seed=0, tries=100, level=0.0005)
+    assert clean.p > 0.0005
+    rough = singling_out(*tables(0), seed=0, tries=100, level=0.05)
+    assert (clean.hits, clean.control_hits) == (rough.hits, rough.control_hits)
 
 
 def test_wilson_and_the_risk_by_hand() -> None:

@@ -42,7 +42,10 @@ def test_clean_generators_pass() -> None:
     states = [f.state for f in found]
     assert states.count("pass") >= 18
     assert "fail" not in states
-    assert "6% or more of the images were copies of different training images, the tests would have" in found[0].note
+    assert (
+        "would have noticed, with 95% probability, if 6% or more of the images were copies of different"
+        in found[0].note
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"noise": 0.1}, {"flip": True}], ids=["exact", "near", "mirrored"])
@@ -74,6 +77,29 @@ def test_too_few_holdout_patients() -> None:
     assert detectable(more, 100, LEVEL / 2) <= 0.10 < detectable(30, 1000, LEVEL / 2)
     assert find(0, holdout=40).state == "pass"  # by the closest pairs
     assert "copies of different training images" in find(0, holdout=40).note
+
+
+def test_counts_are_told_in_plain_words() -> None:
+    train, holdout, synthetic = sets(0)
+    (one,) = copying_findings("pixels", "c", train, holdout, synthetic.take(np.arange(1)), 0)
+    assert "1 synthetic image and 100 holdout patients" in one.note
+    few = holdout.take(np.arange(4))
+    (found,) = copying_findings("pixels", "c", train, few, synthetic.take(np.arange(4)), 0)
+    assert found.state == "inconclusive" and "copies would not be noticed, not even if all images were" in found.note
+    alone = train.take(np.arange(1))
+    (found,) = copying_findings("pixels", "c", alone, holdout, synthetic, 0)
+    assert found.note.startswith(
+        "the search for copies needs 2 or more training patients of this class, and there is 1"
+    )
+
+
+def test_images_that_were_left_out_are_told_as_such() -> None:
+    features, _ = world(0)
+    values = features[2].values[:12].copy()
+    values[np.arange(12), np.arange(12)] = np.nan  # each in another column, so that no column is left out
+    (found,), _ = copying("c", {"radiomics": (*features[:2], Features(values, features[2].names))}, None, seed=0)
+    assert found.state == "not computed" and "needs 1 or more synthetic images" in found.note
+    assert "12 of 12 synthetic images have undefined features" in found.note
 
 
 def test_slices_of_one_patient_count_once() -> None:

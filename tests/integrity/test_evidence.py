@@ -49,6 +49,32 @@ def test_near_copies_are_named(defect: str) -> None:
         assert found.distance[:8].max() <= SAME**0.5
 
 
+@pytest.mark.parametrize("axis", [None, 3, 2], ids=["as it is", "left to right", "upside down"])
+def test_equal_pixels_are_at_distance_zero(axis: int | None) -> None:
+    """However single precision rounds: far values beside a background spoil its correlations."""
+    train, who, holdout, others, _ = stacks(0, n=40)
+    train = np.rint(100 * train).astype(np.int16) + 20_000
+    train[:, :, 20:] = -1000
+    copies = train.astype(np.float32)[:20] if axis is None else np.flip(train[:20], axis)
+    slices = tuple(f"t{i // 2}" for i in range(40))
+    made = np.concatenate([copies, np.asarray(100 * holdout[:5] + 20_000)])
+    found = pixel_evidence(train, slices, 100 * holdout[5:], others[5:], made, 0)
+    assert found.equal[:20].all() and not found.equal[20:].any()
+    assert not found.distance[:20].any() and not found.ratio[:20].any() and (found.distance[20:] > 0).all()
+    assert (found.index[:20] == np.arange(20)).all()
+    assert "20 of 25 synthetic images equal" in judged(SHIFTS, "c", found, 35, LEVEL).note
+    leaky = pixel_evidence(train, slices, train[:3], who[:3], made, 0)
+    assert leaky.real_equal.all() and not leaky.real_ratio.any()
+
+
+def test_what_several_patients_have_is_still_nobodys_copy() -> None:
+    train, who, holdout, others, made = stacks(0, n=40)
+    train[1] = train[0]
+    made[:2] = train[0], train[5]
+    found = pixel_evidence(train, who, holdout, others, made, 0)
+    assert found.equal[:2].tolist() == [False, True]
+
+
 @pytest.mark.parametrize("smooth", [0, 1, 2], ids=["clean", "blurred", "smooth"])
 def test_blurred_images_are_no_copies(smooth: float) -> None:
     for seed in range(2):
@@ -131,7 +157,7 @@ def test_the_scale_of_a_table_favours_nobody() -> None:
     table = scaled(train, holdout, made)
     assert len(table.three[0].names) == 19  # 7 is undefined in many rows; 3 is constant in train alone, and stays
     assert table.rows[0].tolist() == [i for i in range(150) if i != 4]
-    assert "1 images with undefined features" in table.note and "1 of 20 features" in table.note
+    assert "1 of 150 training images have undefined features" in table.note and "1 of 20 features" in table.note
     moved = scaled(train, made, Features(holdout.values, holdout.names))
     assert np.allclose(moved.three[1].values, table.three[2].values)
     empty = scaled(train.take(np.arange(0)), holdout.take(np.arange(0)), made.take(np.arange(0)))

@@ -13,6 +13,7 @@ from ganatomy.integrity.features import (
     prepare,
     sample,
     settle,
+    too_small,
     undefined_findings,
 )
 
@@ -131,3 +132,16 @@ def test_clopper_pearson() -> None:
     assert clopper_pearson(0, 10) == pytest.approx((0, 0.3085), abs=1e-4)
     assert clopper_pearson(10, 10) == pytest.approx((0.6915, 1), abs=1e-4)
     assert clopper_pearson(3, 20) == pytest.approx((0.0321, 0.3789), abs=1e-4)
+
+
+def test_images_that_were_left_out_are_no_missing_images() -> None:
+    names = tuple(f"f{i}" for i in range(20))
+    values = np.random.default_rng(0).normal(size=(12, 20))
+    train, holdout = (Features(values, names, tuple(f"{who}{i}" for i in range(12))) for who in "th")
+    holes = values.copy()
+    holes[np.arange(12), np.arange(12)] = np.nan
+    reason = too_small(prepare(train, holdout, Features(holes, names)), 12, 5)
+    assert reason.startswith("synthetic has 0 images of this class with all features defined, this measure needs 12")
+    assert "12 of 12 synthetic images have undefined features" in reason
+    one = prepare(train, holdout.take(np.arange(1)), Features(values, names))
+    assert too_small(one, 12, 5).startswith("holdout has 1 image of 1 patient of this class, this measure needs 12")

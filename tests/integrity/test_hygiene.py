@@ -16,6 +16,7 @@ from ganatomy.integrity.hygiene import (
     quantiser_table,
     size_findings,
     spacing_findings,
+    table_findings,
     unit_findings,
     value_findings,
 )
@@ -135,11 +136,90 @@ def test_patients_of_two_sets() -> None:
     people = {"train": ["a", "b"], "holdout": ["c", "a"], "synthetic": ["", ""]}
     (found,) = patient_findings("", people)
     assert (found.state, found.value) == ("fail", 1)
-    assert "(a)" in found.note
+    assert found.note.startswith("1 patient with images in several") and "(a)" in found.note
     assert patient_findings("", people | {"holdout": ["c", "d"]})[0].state == "pass"
     (unknown,) = patient_findings("", people | {"holdout": ["c", ""]})
     assert unknown.state == "not computed"
     assert "holdout" in unknown.note
+    nobody = {"train": ["?a.png", "?b.png"], "holdout": ["?c.png", "d"], "synthetic": []}
+    (found,) = patient_findings("", nobody)  # as Cohort.patients has them
+    assert (found.state, found.value) == ("not computed", None)
+    assert "train and holdout" in found.note and "leakage cannot be excluded" in found.note
+    assert patient_findings("", nobody | {"train": ["?a.png", "d"]})[0].state == "fail"  # this much is known
+
+
+def rows(n: int = 50, d: int = 6) -> dict[str, np.ndarray]:
+    return {name: np.random.default_rng(seed).normal(size=(n, d)) for seed, name in enumerate(SETS)}
+
+
+def owners(n: int = 50) -> dict[str, list[str]]:
+    return {name: [f"{name}{i // 2}" for i in range(n)] for name in SETS[:2]} | {"synthetic": [""] * n}
+
+
+def test_clean_tables_pass_and_what_pixels_show_is_not_seen() -> None:
+    tables = rows()
+    tables["train"][1] = tables["train"][0]  # of one patient
+    found = table_findings("a", tables, owners())
+    assert states(found) == {
+        "repeated rows, synthetic": "pass",
+        "equal rows, train and holdout": "pass",
+        "equal rows, train and synthetic": "pass",
+        "equal rows, holdout and synthetic": "pass",
+        "patients in several sets": "pass",
+        "what only pixels show (sizes, steps between values, near duplicates)": "not computed",
+    }
+    assert all(f.gate == "hygiene" and f.subject == "a" for f in found) and "tables" in found[-1].note
+    assert all(f.state == "not computed" for f in table_findings("", tables, dict.fromkeys(SETS, ()))[-2:])
+
+
+@pytest.mark.parametrize(("a", "b"), [("train", "holdout"), ("train", "synthetic"), ("holdout", "synthetic")])
+def test_equal_rows_of_two_tables_are_named(a: str, b: str) -> None:
+    tables = rows()
+    tables[a][3, 2] = np.nan
+    tables[b][7] = tables[a][3]  # NaN equals NaN
+    tables[b][8] = np.where(np.arange(6) == 2, 0, tables[a][4])  # equal but for one column
+    found = states(table_findings("", tables, owners()))
+    assert found.pop(f"equal rows, {a} and {b}") == "fail"
+    assert list(found.values()).count("pass") == 4
+    tables["train"][20] = tables["train"][10]  # doubled rows of two patients are not chance, and hide no copies
+    one = {f.name: f for f in table_findings("", tables, owners())}[f"equal rows, {a} and {b}"]
+    assert (one.state, one.yardstick) == ("inconclusive", 0.04)
+    tables[b][:20] = tables[a][:20]
+    assert states(table_findings("", tables, owners()))[f"equal rows, {a} and {b}"] == "fail"
+
+
+def test_copies_in_tables_are_not_blamed_where_real_tables_share_rows() -> None:
+    tables = rows()
+    tables["holdout"][0] = tables["synthetic"][0] = tables["train"][0]
+    found = states(table_findings("", tables, owners()))
+    assert found["equal rows, train and holdout"] == "fail"
+    assert found["equal rows, train and synthetic"] == "inconclusive"
+
+
+def test_repeated_rows_of_a_table() -> None:
+    tables = rows()
+    tables["synthetic"][25:] = tables["synthetic"][:25]
+    (found,) = [f for f in table_findings("", tables, owners()) if f.name.startswith("repeated")]
+    assert (found.state, found.value, found.yardstick) == ("fail", 0.5, 0)
+    assert "25 of 50 synthetic rows repeat another one" in found.note
+    lax = table_findings("", tables, owners(), bars=Hygiene(repeated_images=0.6))
+    assert states(lax)["repeated rows, synthetic"] == "pass"
+
+
+def test_people_of_few_values_are_equal_by_chance() -> None:
+    tables = {name: np.round(table[:, :2]) for name, table in rows().items()}
+    found = table_findings("", tables, owners())
+    assert "fail" not in states(found).values()
+    assert states(found)["equal rows, train and synthetic"] == "inconclusive"
+    assert any("by chance" in f.note for f in found)
+
+
+def test_tables_without_rows_or_numbers() -> None:
+    tables = rows() | {"synthetic": np.empty((0, 6))}
+    found = states(table_findings("", tables, owners() | {"synthetic": []}))
+    assert found["equal rows, train and synthetic"] == found["repeated rows, synthetic"] == "not computed"
+    blank = {name: np.full((9, 3), np.nan) for name in SETS}
+    assert "fail" not in states(table_findings("", blank, owners(9))).values()
 
 
 def step(images) -> tuple[str, str]:  # type: ignore[no-untyped-def]
@@ -211,10 +291,25 @@ def test_values_of_another_unit_and_no_values(images) -> None:  # type: ignore[n
     assert states(value_findings("", images))["range of values"] == "pass"
     assert states(value_findings("", images | {"synthetic": scaled}))["range of values"] == "fail"
     assert states(value_findings("", images | {"synthetic": images["synthetic"] + 20}))["range of values"] == "pass"
+    assert "next to no contrast" in value_findings("", images | {"synthetic": scaled})[1].note
     scaled[3, 0, 5, 5] = np.nan
     (found, _) = value_findings("", images | {"synthetic": scaled})
     assert (found.state, found.value) == ("fail", 1 / 120)
-    assert "1 in synthetic" in found.note
+    assert "in 1 image (1 in synthetic)" in found.note
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(100, "are 100, where half of the real"), (500, "which no real image has")]
+)
+def test_images_of_one_value_are_not_said_to_be_of_another_unit(value: float, word: str) -> None:
+    random = np.random.default_rng(0)
+    sets = {name: random.integers(84, 108, (20, 1, 16, 16)) for name in SETS} | {
+        "synthetic": np.full((20, 1, 16, 16), value)
+    }
+    found = value_findings("", sets)[1]
+    assert found.state == "fail" and word in found.note and "units" not in found.note
+    moved = value_findings("", sets | {"synthetic": sets["train"] * 10})[1]
+    assert moved.state == "fail" and "different units" in moved.note and "contrast" not in moved.note
 
 
 def test_facts_need_no_synthetic_images_and_survive_empty_sets(images) -> None:  # type: ignore[no-untyped-def]

@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
-from scipy.stats import gaussian_kde
+from scipy.stats import gaussian_kde, norm
 from sklearn.metrics import roc_auc_score
 
-from ganatomy.integrity.membership import auc, domias, exposed, gan_leaks, per_patient, true_positives
+from ganatomy.integrity.membership import (
+    always_told,
+    auc,
+    domias,
+    gan_leaks,
+    passes,
+    per_patient,
+    safe_rank,
+    told_at_most,
+    true_positives,
+)
 
 
 def test_auc_is_scikit_learns_and_its_error_is_right() -> None:
@@ -24,17 +34,39 @@ def test_true_positives_by_hand_and_their_size() -> None:
     assert 0.02 < (p <= 0.05).mean() < 0.06
 
 
-def test_exposed_covers_the_truth() -> None:
+def test_what_is_always_told_is_not_overstated() -> None:
     generator = np.random.default_rng(0)
     inside = []
     for _ in range(500):
         members = generator.normal(size=200)
         members[:20] = 99
         count, r, _ = true_positives(members, generator.normal(size=200))
-        low, high = exposed(count, 200, r, 200)
-        inside.append((low <= 0.1, high >= 0.1))
-    assert (np.mean(inside, 0) >= 0.94).all()
-    assert exposed(0, 100, 2, 100) == (0, 0)
+        inside.append(always_told(count, 200, r, 200) <= 0.1)
+    assert np.mean(inside) >= 0.94
+    assert always_told(0, 100, 2, 100) == 0
+
+
+@pytest.mark.parametrize("n", [20, 50, 100, 200])
+def test_what_can_be_told_at_most_covers_the_truth(n: int) -> None:
+    """Members of whom a few score as high as the threshold of 1 %, which few others do not show."""
+    generator = np.random.default_rng(n)
+    truth = norm.isf(0.01)
+    bound, naive = [], []
+    for _ in range(600):
+        members, others = generator.normal(1, 1, 100), generator.normal(size=n)
+        told = (members > truth).mean()
+        bound.append(told_at_most(members, others) >= told)
+        naive.append(true_positives(members, others)[0] / 100 >= told)
+    assert np.mean(bound) >= 0.935  # 95 % but for three standard errors of less than 0.9 %
+    assert np.mean(naive) < 0.9  # what the count alone would promise
+
+
+def test_ranks_and_passes_by_hand() -> None:
+    assert [safe_rank(n) for n in (5, 20, 220)] == [1, 2, 6]  # P(Binomial(20, 0.01) >= 2) = 0.017, >= 1 = 0.18
+    generator = np.random.default_rng(0)
+    draws = [told_at_most(*generator.normal(size=(2, 220))) <= 3 / 221 + 0.03 for _ in range(1000)]
+    assert passes(220, 220, 0.03) == pytest.approx(np.mean(draws), abs=0.04)
+    assert passes(220, 220, 0.03) > 0.8 > passes(100, 100, 0.03)
 
 
 def test_scores_by_hand() -> None:

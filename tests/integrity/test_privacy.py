@@ -47,6 +47,28 @@ def test_clean_sets_are_not_accused() -> None:
     assert np.mean([f.value for f in value]) == pytest.approx(value[0].yardstick, abs=0.005)
 
 
+@pytest.mark.parametrize("n", [20, 60, 99])
+def test_one_in_a_hundred_cannot_be_seen_among_fewer(n: int) -> None:
+    """No pass, whatever was counted: the limit told is the interval's end, and how many patients would decide."""
+    for seed in range(6):
+        found = find(seed, n)["true positives at 1 % false, GAN-Leaks"]
+        assert found.state == "inconclusive" and f"cannot be seen among {n}" in found.note
+        assert f"up to {found.high:.1%} of the training" in found.note and "holdout patients would decide" in found.note
+        assert 0 <= found.low <= found.value <= found.high <= 1
+    perfect = privacy(
+        "x", "c", *world(0, n)[:3], seed=0, discriminator=(np.arange(n) + 2.0 * n, np.arange(n, dtype=float))
+    )[-1]
+    assert (perfect.value, perfect.high) == (1, 1)
+
+
+def test_clean_sets_of_220_patients_pass() -> None:
+    found = [find(seed, 220)["true positives at 1 % false, GAN-Leaks"] for seed in range(40)]
+    passed = [f for f in found if f.state == "pass"]
+    assert len(passed) >= 28  # 85 % by `passes`; P(fewer) is 0.5 %
+    assert all(f.high <= f.bar[1] and f"at most {f.high:.1%} " in f.note for f in passed)
+    assert all("patients would decide" in f.note for f in found if f.state != "pass")
+
+
 def test_slices_of_one_patient_count_once() -> None:
     found = [find(seed, 30, 0.05, images=10) for seed in range(30)]
     assert sum(any(f.state == "fail" for f in one.values()) for one in found) <= 4
@@ -105,6 +127,22 @@ def test_images_with_undefined_features_are_nobodys() -> None:
         assert found.state != "fail" and found.n_patients == 40 and 0 <= found.value <= 1  # type: ignore[operator]
 
 
+def test_the_set_whose_images_are_left_out_is_named() -> None:
+    train, holdout, synthetic, reference = world(0, 40)
+    values = synthetic.values.copy()
+    values[3, 2] = np.nan
+    holes = Features(values, synthetic.names)
+    for aside in (None, reference):
+        found = privacy("x", "c", train, holdout, holes, seed=0, reference=aside)
+        assert all("1 of 40 synthetic images have undefined features" in f.note for f in found)
+        assert not any("holdout images have" in f.note or "reference images have" in f.note for f in found)
+    values = holdout.values.copy()
+    values[:2, 1] = np.nan
+    found = privacy("x", "c", train, Features(values, NAMES, holdout.patients), synthetic, seed=0)
+    assert "2 of 40 holdout images have undefined features" in found[0].note
+    assert "training images have" not in found[0].note and "synthetic images have" not in found[0].note
+
+
 def test_degenerate_tables() -> None:
     for value in (1.0, np.nan):
         same = [Features(np.full((30, 2), value), ("a", "b"), tuple(f"{w}{i}" for i in range(30))) for w in "thr"]
@@ -135,6 +173,20 @@ def test_clean_tables_are_not_accused() -> None:
         found = privacy("x", "c", train, holdout, synthetic, seed=seed, level=0.2, table=True)
         failed += any(f.state == "fail" for f in found)
     assert failed <= 7  # P(more) of 15 at 0.2 is 0.4 %
+
+
+def test_singling_out_can_fail_at_the_level_it_is_given() -> None:
+    """p of 1000 divisions was 0.001 at least, which no level below it could reject."""
+    train, holdout, _, _ = world(0, 120)
+    found = privacy("x", "c", train, holdout, Features(train.values, NAMES), seed=0, level=0.0015, table=True)[-3]
+    assert found.name == "singling out (table)" and found.state == "fail"
+    assert found.low > found.bar[1] and "(p = " in found.note
+
+
+def test_a_risk_beyond_the_bar_that_may_be_chance_says_so() -> None:
+    found = risk_finding(Risk("x", 500, 1000, 150, 1000, 0.0, 0.41, 0.37, 0.45, 0.01), level=0.001)
+    assert found.state == "inconclusive" and "p = 0.01" in found.note and "0.001" in found.note
+    assert "records of each" not in found.note
 
 
 def test_states_of_a_risk() -> None:

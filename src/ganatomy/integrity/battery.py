@@ -18,7 +18,7 @@ from ganatomy.integrity.dependence import Dependence, dependence
 from ganatomy.integrity.fairness import Fairness, fairness
 from ganatomy.integrity.features import Features
 from ganatomy.integrity.fidelity import Fidelity, fidelity
-from ganatomy.integrity.hygiene import Hygiene, hygiene_findings
+from ganatomy.integrity.hygiene import Hygiene, hygiene_findings, table_findings
 from ganatomy.integrity.labels import Labels, labels
 from ganatomy.integrity.marginals import Marginals, marginals
 from ganatomy.integrity.privacy import Privacy, not_attacked, privacy
@@ -246,11 +246,11 @@ def _placed(table: pd.DataFrame, one: _Class, columns: Mapping[str, str]) -> pd.
 
 
 def _hygiene(sides: Mapping[str, Side], bars: Hygiene) -> list[Finding]:
-    """Of images; what tables hold has neither size nor step."""
+    """Of images; of tables where a side has none: what they hold has neither size nor step."""
     stacks = {name: side.images for name, side in sides.items() if side.images is not None}
+    known = {name: side.patients or ("",) * len(side) for name, side in sides.items()}
     if len(stacks) < len(sides):
-        return []
-    known = {name: side.patients or tuple(f"image {i}" for i in range(len(side))) for name, side in sides.items()}
+        return table_findings("", {name: side.spaces[RADIOMICS][1] for name, side in sides.items()}, known, bars=bars)
 
     def texts(column: str) -> dict[str, tuple[str, ...]]:
         return {name: getattr(side, column) or ("",) * len(side) for name, side in sides.items()}

@@ -237,7 +237,8 @@ def judged(
         ("holdout patients", n, PATIENTS),
     ):
         if have < need:
-            return finding(note=f"there are {have} {what}, the search for copies needs {need} or more")
+            why = f"the search for copies needs {need} or more {what} of this class, and there {_are(have)}"
+            return finding(note="; ".join(filter(None, [why, found.note])))
     half = level / 2
     count, threshold, p = tail(found.ratio, found.real_ratio)
     alone = tail(found.distance, found.real_distance)[2]
@@ -250,10 +251,11 @@ def judged(
     law = (rank(n), n + 1 - rank(n))
     bar = ("<=", float(betabinom.isf(strict(half), m, *law)) / m)
     numbers = (count / m, *clopper_pearson(count, m), law[0] / (n + 1), bar)
-    seen = f"if {hidden:.0%} or more of the images were {kind}" if hidden <= 1 else "not even if all images were copies"
+    seen = (
+        f"the tests would have noticed, with {POWER:.0%} probability, if {hidden:.0%} or more of the images were {kind}"
+    )
     state = PASS
-    note = f"no more images than expected lie near one training patient (p = {min(1, 2 * min(p, chance)):.2g}); {seen},"
-    note += f" the tests would have noticed with {POWER:.0%} probability"
+    note = f"no more images than expected lie near one training patient (p = {min(1, 2 * min(p, chance)):.2g}); {seen}"
     if exact > 0 and exact_real == 0:
         state, note = FAIL, f"{exact} of {m} synthetic images equal a training image when compared by {by}"
     elif p < strict(half):
@@ -273,12 +275,18 @@ def judged(
         note = f"nearer to training images than new patients are ({said}), but no nearer to one patient than to the "
         note += "next: monotonous images do this, and patients who stand under two names; look at the closest pairs"
     elif hidden > bars.copies_share:
-        state, small = INCONCLUSIVE, f"with {m} synthetic images and {n} holdout patients of this class"
-        only = f"only if {hidden:.0%} or more of the images were" if hidden <= 1 else "not even if all images were"
-        note = f"{small}, copies would be noticed {only} copies; {_remedy(m, half, bars.copies_share)}"
+        few = f"with {m} synthetic image{'s' * (m != 1)} and {n} holdout patients of this class, copies "
+        few += f"would be noticed only if {hidden:.0%} or more of the images were copies"
+        if hidden > 1:
+            few = few.split("would be")[0] + "would not be noticed, not even if all images were copies"
+        state, note = INCONCLUSIVE, f"{few}; {_remedy(m, half, bars.copies_share)}"
     value, low, high, yardstick, limit = numbers
     note = "; ".join(filter(None, [note, aside.words, found.note]))
     return finding(value, low, high, yardstick, limit, state=state, note=note)
+
+
+def _are(count: int) -> str:
+    return {0: "is none", 1: "is 1"}.get(count, f"are {count}")
 
 
 def _remedy(m: int, level: float, share: float) -> str:

@@ -15,7 +15,7 @@ from scipy.stats import false_discovery_control
 from ganatomy.core.seed import rng
 from ganatomy.integrity.copies import LEVEL, closest_pairs, strict, surprise, tail
 from ganatomy.integrity.features import CLIP, Features
-from ganatomy.integrity.likeness import likeness, reduced
+from ganatomy.integrity.likeness import FLIPS, likeness, reduced
 from ganatomy.integrity.nearest import Mirror, Search, by_distance, ratio
 
 Array = NDArray[np.float64]
@@ -27,6 +27,8 @@ MOST = 5000  # images of a set that are compared
 POOL = 1500  # images of a set among which closest pairs are sought
 BLUR = 1.0  # pixels: noise is in neither image of a pair what they share
 SAME = 2e-6  # 1 - correlation of what is one picture but for a shift, a mirror, brightness and rounding
+CLOSE = 0.05  # root of 1 - correlation up to which the pixels themselves are compared
+MIRRORS = tuple(tuple(axis - 1 for axis in axes) for axes in FLIPS)  # axes of one image (C, H, W)
 CHANCE = 1e-4  # share of sets without copies in which a row of a table may count as equal
 ALIKE = 0.03  # d1 / d2 of what differs by rounding to three digits
 COARSE = 0.1  # steps of a column, in standard deviations, above which its values are categories
@@ -131,6 +133,7 @@ def scaled(train: Features, holdout: Features, synthetic: Features) -> Scaled:
     undefined value.
     """
     sets = (train, holdout, synthetic)
+    whose = ("training", "holdout", "synthetic")
     tables = [np.where(np.isfinite(part.values), part.values, np.nan) for part in sets]
     known = [np.isfinite(table).mean(0) >= 0.9 for table in tables if len(table)]
     stack = np.concatenate(tables)
@@ -149,14 +152,14 @@ def scaled(train: Features, holdout: Features, synthetic: Features) -> Scaled:
     values = np.stack(columns, 1) if columns else np.zeros((len(stack), 0))
     names = tuple(train.names[column] for column in keep)
     ends = np.cumsum([0, *map(len, sets)])
-    three, rows, lost = [], [], 0
+    three, rows, notes = [], [], []
     for k, part in enumerate(sets):
         own = values[ends[k] : ends[k + 1]]
         whole = np.flatnonzero(np.isfinite(own).all(1)) if columns else np.empty(0, np.int64)
         three.append(Features(own, names, part.patients).take(whole))
         rows.append(whole)
-        lost += len(own) - len(whole)
-    notes = [f"{lost} images with undefined features were left out"] if lost else []
+        if lost := len(own) - len(whole):
+            notes.append(f"{lost} of {len(own)} {whose[k]} images have undefined features and were left out")
     if gone := len(train.names) - len(keep):
         notes.append(f"{gone} of {len(train.names)} features are constant or undefined and were left out")
     fine = np.array(coarse) <= COARSE
@@ -182,7 +185,8 @@ def pixel_evidence(
     """By the normalised cross-correlation of images (n, C, H, W), at best over mirror images and shifts of 4 pixels.
 
     Images are reduced to 64 pixels a side at most and blurred by one pixel: noise hides a copy, and its absence in
-    smooth images would look like nearness. Distance: root of 1 - correlation. At most MOST random images of each set.
+    smooth images would look like nearness. Distance: root of 1 - correlation, 0 where the pixels are equal. At most
+    MOST random images of each set.
     """
     sets = (train, holdout, synthetic)
     rows, note = drawn([len(images) for images in sets], seed)
@@ -193,7 +197,38 @@ def pixel_evidence(
         stacks.append(np.asarray(gaussian_filter(scale, (0, 0, BLUR, BLUR)), np.float32))
     owners = [_owners(whose, keep) for whose, keep in zip((patients, holdout_patients), rows[:2], strict=True)]
     found = _evidence(_by_correlation, math.sqrt(SAME), (stacks[0], stacks[1], stacks[2]), owners[0], owners[1], seed)
-    return located(found, rows, note)
+    return _exact(located(found, rows, note), train, holdout, synthetic)
+
+
+def _exact(
+    found: Evidence, train: NDArray[np.generic], holdout: NDArray[np.generic], synthetic: NDArray[np.generic]
+) -> Evidence:
+    """The same with 0 as distance and ratio of images whose pixels have the values of their nearest, mirrored or not.
+
+    Correlations of single precision are never exactly 1. As before, what several patients have is nobody's copy.
+    """
+    if not len(found.ratio):
+        return found
+
+    def same(images: NDArray[np.generic], rows: Index, index: Index, first: Array) -> NDArray[np.bool_]:
+        out = np.zeros(len(rows), bool)
+        for i in np.flatnonzero(first <= CLOSE):
+            picture, other = (np.asarray(x, np.float64) for x in (images[rows[i]], train[index[i]]))
+            out[i] = np.ptp(other) > 0 and any(np.array_equal(np.flip(picture, axes), other) for axes in MIRRORS)
+        return out
+
+    real_second = np.where(found.real_ratio > 0, found.real_distance / np.maximum(found.real_ratio, 1e-300), np.inf)
+    made = same(synthetic, found.rows, found.index, found.distance) & (found.second > math.sqrt(SAME))
+    real = same(holdout, found.real_rows, found.real_index, found.real_distance) & (real_second > math.sqrt(SAME))
+    return replace(
+        found,
+        distance=np.where(made, 0, found.distance),
+        ratio=np.where(made, 0, found.ratio),
+        equal=found.equal | made,
+        real_distance=np.where(real, 0, found.real_distance),
+        real_ratio=np.where(real, 0, found.real_ratio),
+        real_equal=found.real_equal | real,
+    )
 
 
 def drawn(sizes: Sequence[int], seed: int) -> tuple[list[Index], str]:

@@ -192,13 +192,18 @@ def too_small(data: Prepared, images: int, patients: int) -> str:
     for what, features in (("train", data.train), ("holdout", data.holdout), ("synthetic", data.synthetic)):
         if not features.names:
             return "no feature varies in train" + (f"; {data.note}" if data.note else "")
-        if len(features) < images or (what != "synthetic" and features.n_patients < patients):
-            have = f"{len(features)} images" + (f" of {features.n_patients} patients" if what != "synthetic" else "")
-            need = f"{images} images" + (f" of {patients} patients" if what != "synthetic" else "")
-            return f"{what} has {have} of this class, this measure needs {need}" + (
-                f"; {data.note}" if data.note else ""
-            )
+        people = "" if what == "synthetic" else f" of {_count(features.n_patients, 'patient')}"
+        if len(features) < images or (people and features.n_patients < patients):
+            have = f"{_count(len(features), 'image')}{people} of this class"
+            if f" {what} images have undefined features" in data.note:
+                have = f"{_count(len(features), 'image')}{people} of this class with all features defined"
+            need = f"{images} images" + (f" of {patients} patients" if people else "")
+            return f"{what} has {have}, this measure needs {need}" + (f"; {data.note}" if data.note else "")
     return ""
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def clopper_pearson(count: int, n: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ not know how a file is read. Nothing here is drawn by chance, and nothing shares
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
@@ -22,8 +22,10 @@ from ganatomy.integrity.duplicates import ROWS, SYNTHETIC, Images, duplicate_tab
 
 Array = NDArray[np.float64]
 
+UNKNOWN = "?"  # before the path of an image of unknown patient, in the place of a patient's name
 SLACK = 1.02  # factor by which a spacing may leave that range: rounding
 COARSER = 1.75  # ratio of the steps between stored values from which two quantisers are told apart: a bit is 2
+TELLING = 0.9  # share of real rows that have a value of their own in a column that tells people apart
 VALUES = 2_000_000  # values of each set that are looked at
 
 
@@ -163,19 +165,111 @@ def _repeats(label: str, images: Mapping[str, Images], table: pd.DataFrame, most
 
 
 def patient_findings(label: str, patients: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Patients whose images lie in several real sets: their number must be 0. Not computed where a name is missing."""
+    """Patients whose images lie in several real sets: their number must be 0. Not computed where a name is missing.
+
+    A missing name is "" or a text that begins with UNKNOWN, which `Cohort.patients` puts before a path.
+    """
     real = {name: people for name, people in patients.items() if name != SYNTHETIC}
     finding = partial(_fact("patients in several sets", label, real), n_patients=len(set().union(*real.values())))
-    unknown = [name for name, people in real.items() if not len(people) or not all(people)]
+    shared = sorted({who for a, b in combinations(real, 2) for who in set(real[a]) & set(real[b]) if who})
+    if shared:
+        some, count = ", ".join(shared[:3]) + " ..." * (len(shared) > 3), float(len(shared))
+        note = (
+            f"{_count(len(shared), 'patient')} with images in several of {', '.join(real)} ({some}): keep each in one"
+        )
+        return [finding(count, count, count, bar=("<=", 0.0), state=FAIL, note=note)]
+    unknown = [name for name, people in real.items() if not len(people) or not all(map(_known, people))]
     if unknown or len(real) < 2:
         which = f"the images of {' and '.join(unknown)}" if unknown else "images of a second real set"
-        return [finding(note=f"it is not known whose {which} are: a patient may be in several sets")]
-    shared = sorted({who for a, b in combinations(real, 2) for who in set(real[a]) & set(real[b])})
-    some = ", ".join(shared[:3]) + " ..." * (len(shared) > 3)
-    note = f"{len(shared)} patients have images in several of {', '.join(real)} ({some}): keep each in one"
-    count = float(len(shared))
-    state = FAIL if shared else PASS
-    return [finding(count, count, count, bar=("<=", 0.0), state=state, note=note if shared else "")]
+        note = f"it is not known whose {which} are: a patient may be in several sets, and leakage cannot be excluded"
+        return [finding(note=note)]
+    return [finding(0.0, 0.0, 0.0, bar=("<=", 0.0), state=PASS)]
+
+
+def _known(patient: str) -> bool:
+    return bool(patient) and not patient.startswith(UNKNOWN)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def table_findings(
+    label: str,
+    values: Mapping[str, Array],
+    patients: Mapping[str, Sequence[str]],
+    *,
+    bars: Hygiene = Hygiene(),
+) -> list[Finding]:
+    """Facts about tables, where there are no images: equal rows, patients in several sets, and what is not seen.
+
+    values: set -> (n, d) numbers, in one order of columns. Rows are equal where all columns are, and what is not finite
+    equals what is not finite; rows without any number are nobody's. Bars are those of images (`duplicate_findings`).
+    People may have equal rows by chance, where columns take few values. So nothing fails unless one column tells
+    TELLING of the real rows apart, nor below the yardstick, the largest share of rows of a real set that equal one of
+    another patient there (+ repeated_images where that is not 0): else it is inconclusive.
+    """
+    keys = {name: _row_keys(np.asarray(table, np.float64)) for name, table in values.items()}
+    real = [name for name in keys if name != SYNTHETIC]
+    by_chance = _few_values([np.asarray(values[name], np.float64) for name in real])
+    yardstick = max((_others_rows(keys[name], patients.get(name, ())) for name in real), default=0.0)
+    limit = yardstick + bars.repeated_images if yardstick else 0.0
+    found = [_repeated_rows(label, keys, bars.repeated_images, by_chance)] if SYNTHETIC in keys else []
+    spoilt = any(set(keys[a]) & set(keys[b]) - {b""} for a, b in combinations(real, 2))
+    for a, b in combinations(keys, 2):
+        finding = _fact(f"equal rows, {a} and {b}", label, keys)
+        if not keys[a] or not keys[b]:
+            found.append(finding(note=f"there are no rows in {b if keys[a] else a}"))
+            continue
+        known = set(keys[a]) - {b""}
+        count, n = sum(key in known for key in keys[b]), len(keys[b])
+        share, note = count / n, f"{count} of {n} {b} rows equal a row of {a}"
+        why = "real sets share rows too; remove those first" if SYNTHETIC in (a, b) and spoilt else by_chance
+        if not why and yardstick:
+            note += f", and {yardstick:.1%} of the rows of a real set one of another patient there"
+        state = PASS if not count else INCONCLUSIVE if why or share <= limit else FAIL
+        remedy = why or ("remove them" if SYNTHETIC in (a, b) else "remove them from one of the two")
+        note = f"{note}: {remedy}" if count else ""
+        found.append(finding(share, share, share, yardstick, ("<=", limit), state=state, note=note))
+    found += patient_findings(label, patients)
+    unseen = _fact("what only pixels show (sizes, steps between values, near duplicates)", label, keys)
+    why = "the sets are tables: without the images, their sizes, the steps between their values and pictures that are "
+    return [*found, unseen(note=why + "nearly equal cannot be compared")]
+
+
+def _row_keys(table: Array) -> list[bytes]:
+    """A text of each row (n, d) that equal rows share; b"" where nothing in it is finite."""
+    plain = np.where(np.isfinite(table), table + 0.0, np.nan)  # + 0: there is one zero
+    return [row.tobytes() if np.isfinite(row).any() else b"" for row in plain]
+
+
+def _few_values(real: Sequence[Array]) -> str:
+    """Why equal rows of real sets may be of different people, or "" where a column tells them apart."""
+    tables = [table for table in real if len(table)]
+    rows = np.unique(np.concatenate(tables), axis=0) if tables else np.empty((0, 0))  # a doubled row counts once
+    distinct = [len(np.unique(column[np.isfinite(column)])) for column in rows.T]
+    few = max(distinct, default=0) < TELLING * len(rows)
+    return "all columns take few values, so that people may be equal by chance" if few else ""
+
+
+def _others_rows(keys: Sequence[bytes], patients: Sequence[str]) -> float:
+    """Share of rows of a set that equal a row of another patient; rows of unknown patients are of one each."""
+    people = patients if len(patients) else [str(row) for row in range(len(keys))]
+    own = [(key, who or f"{UNKNOWN}{row}") for row, (key, who) in enumerate(zip(keys, people, strict=True))]
+    owners = Counter(key for key, _ in set(own))
+    return sum(owners[key] > 1 for key in keys if key) / max(len(keys), 1)
+
+
+def _repeated_rows(label: str, keys: Mapping[str, list[bytes]], most: float, by_chance: str) -> Finding:
+    counts = {name: sum(n - 1 for key, n in Counter(own).items() if key) for name, own in keys.items()}
+    real, n = sum(len(own) for name, own in keys.items() if name != SYNTHETIC), len(keys[SYNTHETIC])
+    finding = _fact("repeated rows, synthetic", label, keys)
+    if not n:
+        return finding(note="there are no rows in synthetic")
+    yardstick = sum(count for name, count in counts.items() if name != SYNTHETIC) / max(real, 1)
+    note = f"{counts[SYNTHETIC]} of {n} synthetic rows repeat another one; of the real ones {yardstick:.1%} do"
+    said = _said(partial(finding, yardstick=yardstick), counts[SYNTHETIC], n, "", note, yardstick + most)
+    return replace(said, state=INCONCLUSIVE, note=f"{note}; {by_chance}") if said.state == FAIL and by_chance else said
 
 
 def size_findings(label: str, shapes: Mapping[str, Sequence[tuple[int, ...]]]) -> list[Finding]:
@@ -255,7 +349,7 @@ def value_findings(label: str, images: Mapping[str, Images]) -> list[Finding]:
     wrong = sum(int((~each).sum()) for each in finite.values())
     where = ", ".join(f"{int((~each).sum())} in {name}" for name, each in finite.items() if not each.all())
     of = sum(map(len, images.values()))
-    note = f"{wrong} images have values that are not numbers ({where}): leave them out"
+    note = f"values that are not numbers in {_count(wrong, 'image')} ({where}): leave them out"
     found = [_said(_fact("values that are not numbers", label, images), wrong, of, "", note)]
     finding = _fact("range of values", label, images)
     real = [stack[finite[name]] for name, stack in images.items() if name != SYNTHETIC and finite[name].any()]
@@ -268,8 +362,15 @@ def value_findings(label: str, images: Mapping[str, Images]) -> list[Finding]:
     outside = spans[0][0] > high or spans[0][1] < low
     ours, widest = spans[0][1] - spans[0][0], max(b - a for a, b in spans[1:])
     other = outside or (widest > 0 and not 0.02 * widest <= ours <= 50 * widest)
-    note = f"half of the synthetic values lie in {spans[0][0]:.4g} to {spans[0][1]:.4g}, half of the real ones in "
-    note += f"{spans[1][0]:.4g} to {spans[1][1]:.4g}: they seem to be in different units"
+    middle = f"half of the real values lie in {spans[1][0]:.4g} to {spans[1][1]:.4g}"
+    if ours == 0:
+        note = f"half or more of the synthetic values are {spans[0][0]:.4g}, where {middle}: the synthetic images are "
+        note += "of one value for the most part" + (", which no real image has" if outside else "")
+    else:
+        note = f"half of the synthetic values lie in {spans[0][0]:.4g} to {spans[0][1]:.4g}, and {middle}: "
+        note += "they seem to be in different units"
+        if not outside and ours < widest:
+            note += ", or the synthetic images show next to no contrast"
     return [*found, _said(finding, int(other), 1, "", note)]
 
 

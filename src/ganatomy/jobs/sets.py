@@ -110,8 +110,8 @@ def own(run: Path, verb: str) -> None:
     done = run / "data" / "done.json"
     if done.exists() and read_json(done).get("job") == "check":
         raise RunError(
-            f"{run} holds a comparison of sets that were made elsewhere, and {verb} needs a run that trained a generator; "
-            "to compare again, give the check command with --train, --holdout and --synthetic again"
+            f"{run} holds a comparison of sets that were made elsewhere, and {verb} needs a run that trained one; "
+            "to compare again, give check --train, --holdout and --synthetic again"
         )
 
 
