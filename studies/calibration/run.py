@@ -43,7 +43,7 @@ DATA = Path(os.environ.get("GANATOMY_DATA", "../shared/data"))
 
 BUDGET = 3 * 3600.0  # seconds of processor time
 GATES = ("hygiene", "marginals", "dependence", "labels", "fidelity", "coverage", "copying", "privacy", "fairness")
-COLUMNS = ("source", "defect", "n", "seed", "seconds", *GATES, "failed", "inconclusive", "error", "code")
+COLUMNS = ("source", "defect", "n", "seed", "seconds", *GATES, "failed", "error", "code")
 PHANTOM, CHEST, NODULES, TABLES, SLICES = "phantom", "pneumoniamnist28", "lidc_nodules", "tables", "tables 30x20"
 
 PARTS = {100: 4, 200: 4, 500: 8, 2000: 16}  # of 1,000 patients each, from which a run of that size draws its own
@@ -231,7 +231,7 @@ def simulated(source: str, n: int, draw: np.random.Generator) -> tuple[Part, Par
         values[:, ::3] = np.exp(values[:, ::3])
         return values, owner
 
-    def part(alike: float) -> Part:
+    def part(alike: float, name: str = "") -> Part:
         values, labels, patients = [], [], []
         for code, label in enumerate("ab"):
             if not alike:
@@ -244,10 +244,10 @@ def simulated(source: str, n: int, draw: np.random.Generator) -> tuple[Part, Par
             found, owner = rows(counts, code, alike)
             values.append(found[:n])
             labels += [label] * n
-            patients += [f"{label}{i}" for i in owner[:n]]
+            patients += [f"{name}{label}{i}" for i in owner[:n]]
         return Part(np.array(labels), np.array(patients), None, np.concatenate(values))
 
-    return part(2 / 3), part(2 / 3), nobody(part(0.0))
+    return part(2 / 3, "train "), part(2 / 3, "holdout "), nobody(part(0.0))
 
 
 # ------------------------------------------------------------ one run
@@ -299,8 +299,7 @@ def one(job: Job) -> dict[str, object]:
     row["seconds"] = f"{time.process_time() - begun:.2f}"
     for gate in GATES:
         row[gate] = cell([f.state for f in findings if f.gate == gate])
-    for state, name in ((FAIL, "failed"), (INCONCLUSIVE, "inconclusive")):
-        row[name] = "; ".join(f"{f.gate}: {f.name} [{f.subject}]" for f in findings if f.state == state)
+    row["failed"] = "; ".join(f"{f.gate}: {f.name} [{f.subject}]" for f in findings if f.state == FAIL)
     return row | {"error": error, "code": version()}
 
 
