@@ -16,10 +16,10 @@ from ganatomy.integrity.hygiene import (
     quantiser_table,
     size_findings,
     spacing_findings,
-    table_findings,
     unit_findings,
     value_findings,
 )
+from ganatomy.integrity.rows import table_findings
 
 SETS = ("train", "holdout", "synthetic")
 

@@ -249,6 +249,7 @@ def test_vectors_that_were_brought_are_the_embedding(
         assert main(words(sets, tmp_path / "other", "--embedding", str(file))) == 2
         said = capsys.readouterr().err
         assert sentence in said and "Traceback" not in said
+        assert not (tmp_path / "other").exists()
     file.write_text("no")
     assert main(words(sets, tmp_path / "other", "--embedding", str(file))) == 2
     assert "vectors.safetensors is not a safetensors file of numbers" in capsys.readouterr().err

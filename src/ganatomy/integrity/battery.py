@@ -18,10 +18,11 @@ from ganatomy.integrity.dependence import Dependence, dependence
 from ganatomy.integrity.fairness import Fairness, fairness
 from ganatomy.integrity.features import Features
 from ganatomy.integrity.fidelity import Fidelity, fidelity
-from ganatomy.integrity.hygiene import Hygiene, hygiene_findings, table_findings
+from ganatomy.integrity.hygiene import Hygiene, hygiene_findings
 from ganatomy.integrity.labels import Labels, labels
 from ganatomy.integrity.marginals import Marginals, marginals
 from ganatomy.integrity.privacy import Privacy, not_attacked, privacy
+from ganatomy.integrity.rows import table_findings
 
 FALSE_ALARMS = 0.05  # of one check of a set that is in truth like other real patients, over all gates and classes
 FACTS = ("hygiene",)  # gates that state facts, which no chance has a part in

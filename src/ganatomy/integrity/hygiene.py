@@ -7,7 +7,7 @@ not know how a file is read. Nothing here is drawn by chance, and nothing shares
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
@@ -25,7 +25,6 @@ Array = NDArray[np.float64]
 UNKNOWN = "?"  # before the path of an image of unknown patient, in the place of a patient's name
 SLACK = 1.02  # factor by which a spacing may leave that range: rounding
 COARSER = 1.75  # ratio of the steps between stored values from which two quantisers are told apart: a bit is 2
-TELLING = 0.9  # share of real rows that have a value of their own in a column that tells people apart
 VALUES = 2_000_000  # values of each set that are looked at
 
 
@@ -70,12 +69,13 @@ def hygiene_findings(
     return found
 
 
-def _fact(name: str, label: str, sets: Mapping[str, Sequence[object] | Images]) -> partial[Finding]:
+def fact(name: str, label: str, sets: Mapping[str, Sequence[object] | Images]) -> partial[Finding]:
+    """A finding of this gate still without a number, on all real rows of the sets."""
     real = sum(len(values) for key, values in sets.items() if key != SYNTHETIC)
     return partial(Finding, "hygiene", name, label, n_images=real)
 
 
-def _said(finding: partial[Finding], wrong: int, of: int, good: str, bad: str, limit: float = 0) -> Finding:
+def counted_against(finding: partial[Finding], wrong: int, of: int, good: str, bad: str, limit: float = 0) -> Finding:
     """A fact as a share of images, which limit or less is fine."""
     value = wrong / max(of, 1)
     state, note = (FAIL, bad) if value > limit else (PASS, good)
@@ -105,7 +105,7 @@ def duplicate_findings(
     spoilt = any(len(_between(table, "exact", a, b)) for a, b in combinations(real, 2))
     for a, b in combinations(images, 2):
         pairs, n = _between(table, "exact", a, b), len(images[b])
-        finding = _fact(f"equal images, {a} and {b}", label, images)
+        finding = fact(f"equal images, {a} and {b}", label, images)
         count = int(pairs["other_row"].nunique())
         note = f"{count} of {n} {b} images equal an image of {a}{_example(pairs)}: "
         if count and SYNTHETIC in (a, b) and spoilt:
@@ -114,7 +114,7 @@ def duplicate_findings(
             found.append(finding(share, share, share, bar=bar, state=INCONCLUSIVE, note=note))
         else:
             note += "remove them from one of the two" if SYNTHETIC not in (a, b) else "remove them"
-            found.append(_said(finding, count, n, "", note))
+            found.append(counted_against(finding, count, n, "", note))
         found.append(_near(label, images, table, a, b, bars.near_duplicates))
     return found
 
@@ -144,7 +144,7 @@ def _near(label: str, images: Mapping[str, Images], table: pd.DataFrame, a: str,
     people = f"of {other} images of other patients {yardstick or 0:.1%} do" if yardstick is not None else ""
     note = f"{round(value * n)} of {n} {b} images show the picture of an image of {a}{_example(pairs)}"
     capped = f"; {ROWS} images of a set at most are searched" if max(map(len, images.values())) > ROWS else ""
-    finding = partial(_fact(f"near duplicates, {a} and {b}", label, images), value, value, value, yardstick)
+    finding = partial(fact(f"near duplicates, {a} and {b}", label, images), value, value, value, yardstick)
     if value > limit:
         why = "; look at these pairs, and remove those that are one picture"
         said = "; ".join(filter(None, [note, people])) + why + capped
@@ -160,8 +160,8 @@ def _repeats(label: str, images: Mapping[str, Images], table: pd.DataFrame, most
     yardstick = sum(count for name, count in counts.items() if name != SYNTHETIC) / max(real, 1)
     n = len(images[SYNTHETIC])
     note = f"{counts[SYNTHETIC]} of {n} synthetic images repeat another one; of the real ones {yardstick:.1%} do"
-    finding = partial(_fact("repeated images, synthetic", label, images), yardstick=yardstick)
-    return _said(finding, counts[SYNTHETIC], n, "", note, yardstick + most)
+    finding = partial(fact("repeated images, synthetic", label, images), yardstick=yardstick)
+    return counted_against(finding, counts[SYNTHETIC], n, "", note, yardstick + most)
 
 
 def patient_findings(label: str, patients: Mapping[str, Sequence[str]]) -> list[Finding]:
@@ -170,12 +170,12 @@ def patient_findings(label: str, patients: Mapping[str, Sequence[str]]) -> list[
     A missing name is "" or a text that begins with UNKNOWN, which `Cohort.patients` puts before a path.
     """
     real = {name: people for name, people in patients.items() if name != SYNTHETIC}
-    finding = partial(_fact("patients in several sets", label, real), n_patients=len(set().union(*real.values())))
+    finding = partial(fact("patients in several sets", label, real), n_patients=len(set().union(*real.values())))
     shared = sorted({who for a, b in combinations(real, 2) for who in set(real[a]) & set(real[b]) if who})
     if shared:
         some, count = ", ".join(shared[:3]) + " ..." * (len(shared) > 3), float(len(shared))
         note = (
-            f"{_count(len(shared), 'patient')} with images in several of {', '.join(real)} ({some}): keep each in one"
+            f"{counted(len(shared), 'patient')} with images in several of {', '.join(real)} ({some}): keep each in one"
         )
         return [finding(count, count, count, bar=("<=", 0.0), state=FAIL, note=note)]
     unknown = [name for name, people in real.items() if not len(people) or not all(map(_known, people))]
@@ -190,86 +190,8 @@ def _known(patient: str) -> bool:
     return bool(patient) and not patient.startswith(UNKNOWN)
 
 
-def _count(n: int, what: str) -> str:
+def counted(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
-def table_findings(
-    label: str,
-    values: Mapping[str, Array],
-    patients: Mapping[str, Sequence[str]],
-    *,
-    bars: Hygiene = Hygiene(),
-) -> list[Finding]:
-    """Facts about tables, where there are no images: equal rows, patients in several sets, and what is not seen.
-
-    values: set -> (n, d) numbers, in one order of columns. Rows are equal where all columns are, and what is not finite
-    equals what is not finite; rows without any number are nobody's. Bars are those of images (`duplicate_findings`).
-    People may have equal rows by chance, where columns take few values. So nothing fails unless one column tells
-    TELLING of the real rows apart, nor below the yardstick, the largest share of rows of a real set that equal one of
-    another patient there (+ repeated_images where that is not 0): else it is inconclusive.
-    """
-    keys = {name: _row_keys(np.asarray(table, np.float64)) for name, table in values.items()}
-    real = [name for name in keys if name != SYNTHETIC]
-    by_chance = _few_values([np.asarray(values[name], np.float64) for name in real])
-    yardstick = max((_others_rows(keys[name], patients.get(name, ())) for name in real), default=0.0)
-    limit = yardstick + bars.repeated_images if yardstick else 0.0
-    found = [_repeated_rows(label, keys, bars.repeated_images, by_chance)] if SYNTHETIC in keys else []
-    spoilt = any(set(keys[a]) & set(keys[b]) - {b""} for a, b in combinations(real, 2))
-    for a, b in combinations(keys, 2):
-        finding = _fact(f"equal rows, {a} and {b}", label, keys)
-        if not keys[a] or not keys[b]:
-            found.append(finding(note=f"there are no rows in {b if keys[a] else a}"))
-            continue
-        known = set(keys[a]) - {b""}
-        count, n = sum(key in known for key in keys[b]), len(keys[b])
-        share, note = count / n, f"{count} of {n} {b} rows equal a row of {a}"
-        why = "real sets share rows too; remove those first" if SYNTHETIC in (a, b) and spoilt else by_chance
-        if not why and yardstick:
-            note += f", and {yardstick:.1%} of the rows of a real set one of another patient there"
-        state = PASS if not count else INCONCLUSIVE if why or share <= limit else FAIL
-        remedy = why or ("remove them" if SYNTHETIC in (a, b) else "remove them from one of the two")
-        note = f"{note}: {remedy}" if count else ""
-        found.append(finding(share, share, share, yardstick, ("<=", limit), state=state, note=note))
-    found += patient_findings(label, patients)
-    unseen = _fact("what only pixels show (sizes, steps between values, near duplicates)", label, keys)
-    why = "the sets are tables: without the images, their sizes, the steps between their values and pictures that are "
-    return [*found, unseen(note=why + "nearly equal cannot be compared")]
-
-
-def _row_keys(table: Array) -> list[bytes]:
-    """A text of each row (n, d) that equal rows share; b"" where nothing in it is finite."""
-    plain = np.where(np.isfinite(table), table + 0.0, np.nan)  # + 0: there is one zero
-    return [row.tobytes() if np.isfinite(row).any() else b"" for row in plain]
-
-
-def _few_values(real: Sequence[Array]) -> str:
-    """Why equal rows of real sets may be of different people, or "" where a column tells them apart."""
-    tables = [table for table in real if len(table)]
-    rows = np.unique(np.concatenate(tables), axis=0) if tables else np.empty((0, 0))  # a doubled row counts once
-    distinct = [len(np.unique(column[np.isfinite(column)])) for column in rows.T]
-    few = max(distinct, default=0) < TELLING * len(rows)
-    return "all columns take few values, so that people may be equal by chance" if few else ""
-
-
-def _others_rows(keys: Sequence[bytes], patients: Sequence[str]) -> float:
-    """Share of rows of a set that equal a row of another patient; rows of unknown patients are of one each."""
-    people = patients if len(patients) else [str(row) for row in range(len(keys))]
-    own = [(key, who or f"{UNKNOWN}{row}") for row, (key, who) in enumerate(zip(keys, people, strict=True))]
-    owners = Counter(key for key, _ in set(own))
-    return sum(owners[key] > 1 for key in keys if key) / max(len(keys), 1)
-
-
-def _repeated_rows(label: str, keys: Mapping[str, list[bytes]], most: float, by_chance: str) -> Finding:
-    counts = {name: sum(n - 1 for key, n in Counter(own).items() if key) for name, own in keys.items()}
-    real, n = sum(len(own) for name, own in keys.items() if name != SYNTHETIC), len(keys[SYNTHETIC])
-    finding = _fact("repeated rows, synthetic", label, keys)
-    if not n:
-        return finding(note="there are no rows in synthetic")
-    yardstick = sum(count for name, count in counts.items() if name != SYNTHETIC) / max(real, 1)
-    note = f"{counts[SYNTHETIC]} of {n} synthetic rows repeat another one; of the real ones {yardstick:.1%} do"
-    said = _said(partial(finding, yardstick=yardstick), counts[SYNTHETIC], n, "", note, yardstick + most)
-    return replace(said, state=INCONCLUSIVE, note=f"{note}; {by_chance}") if said.state == FAIL and by_chance else said
 
 
 def size_findings(label: str, shapes: Mapping[str, Sequence[tuple[int, ...]]]) -> list[Finding]:
@@ -284,18 +206,18 @@ def unit_findings(label: str, units: Mapping[str, Sequence[str]]) -> list[Findin
 
 def _among(name: str, label: str, columns: Mapping[str, Sequence[str]], word: str) -> Finding:
     """Share of synthetic images with a text that no real image has; of holdout images that no train image has."""
-    finding = _fact(name, label, columns)
+    finding = fact(name, label, columns)
     silent = [key for key, values in columns.items() if not len(values) or not all(values)]
     if silent:
         return finding(note=f"the {word} of images in {', '.join(silent)} is not known")
     real = Counter(v for key, values in columns.items() if key != SYNTHETIC for v in values)
     if len(real) > 1 and word == "unit":
         listed = ", ".join(f"{key} ({n})" for key, n in real.most_common(4))
-        return _said(finding, 1, 1, "", f"real images have several units, {listed}: convert them to one")
+        return counted_against(finding, 1, 1, "", f"real images have several units, {listed}: convert them to one")
     new = Counter(v for v in columns.get(SYNTHETIC, ()) if v not in real)
     listed = ", ".join(f"{key} ({n} images)" for key, n in new.most_common(3))
     note = f"synthetic images have a {word} no real image has, {listed}; real ones have {', '.join(sorted(real)[:3])}"
-    return _said(finding, sum(new.values()), len(columns.get(SYNTHETIC, ())), "", note)
+    return counted_against(finding, sum(new.values()), len(columns.get(SYNTHETIC, ())), "", note)
 
 
 def spacing_findings(label: str, spacings: Mapping[str, Sequence[str]], bars: Hygiene = Hygiene()) -> list[Finding]:
@@ -304,7 +226,7 @@ def spacing_findings(label: str, spacings: Mapping[str, Sequence[str]], bars: Hy
     Bar: spacing_outside. The range is that of train and holdout together, widened by SLACK. Where real images vary and
     synthetic ones do not, a wrong spacing inside the range is not seen here, but by the gates of texture.
     """
-    finding = _fact("spacing", label, spacings)
+    finding = fact("spacing", label, spacings)
     silent = [key for key, values in spacings.items() if not len(values) or not all(values)]
     if silent:
         return [finding(note=f"the spacing of images in {', '.join(silent)} is not known")]
@@ -325,13 +247,13 @@ def spacing_findings(label: str, spacings: Mapping[str, Sequence[str]], bars: Hy
     note = (
         f"{wrong} of {len(made)} synthetic images have a spacing, such as {odd} mm, outside that of real ones, {span}"
     )
-    return [_said(finding, wrong, len(made), "", note, bars.spacing_outside)]
+    return [counted_against(finding, wrong, len(made), "", note, bars.spacing_outside)]
 
 
 def constant_findings(label: str, images: Mapping[str, Images], bars: Hygiene = Hygiene()) -> list[Finding]:
     """Share of synthetic images of a single value, against the share of real ones + constant_images."""
     counts = {name: int((np.ptp(stack, (1, 2, 3)) == 0).sum()) for name, stack in images.items() if len(stack)}
-    finding = _fact("constant images", label, images)
+    finding = fact("constant images", label, images)
     if SYNTHETIC not in counts:
         return [finding(note="there are no synthetic images")]
     real = sum(len(stack) for name, stack in images.items() if name != SYNTHETIC)
@@ -339,7 +261,9 @@ def constant_findings(label: str, images: Mapping[str, Images], bars: Hygiene = 
     n = len(images[SYNTHETIC])
     note = f"{counts[SYNTHETIC]} of {n} synthetic images have a single value; of the real ones {yardstick:.1%} do"
     return [
-        _said(partial(finding, yardstick=yardstick), counts[SYNTHETIC], n, "", note, yardstick + bars.constant_images)
+        counted_against(
+            partial(finding, yardstick=yardstick), counts[SYNTHETIC], n, "", note, yardstick + bars.constant_images
+        )
     ]
 
 
@@ -349,9 +273,9 @@ def value_findings(label: str, images: Mapping[str, Images]) -> list[Finding]:
     wrong = sum(int((~each).sum()) for each in finite.values())
     where = ", ".join(f"{int((~each).sum())} in {name}" for name, each in finite.items() if not each.all())
     of = sum(map(len, images.values()))
-    note = f"values that are not numbers in {_count(wrong, 'image')} ({where}): leave them out"
-    found = [_said(_fact("values that are not numbers", label, images), wrong, of, "", note)]
-    finding = _fact("range of values", label, images)
+    note = f"values that are not numbers in {counted(wrong, 'image')} ({where}): leave them out"
+    found = [counted_against(fact("values that are not numbers", label, images), wrong, of, "", note)]
+    finding = fact("range of values", label, images)
     real = [stack[finite[name]] for name, stack in images.items() if name != SYNTHETIC and finite[name].any()]
     made = images.get(SYNTHETIC, np.empty((0, 1, 1, 1)))
     made = made[finite[SYNTHETIC]] if len(made) else made
@@ -371,7 +295,7 @@ def value_findings(label: str, images: Mapping[str, Images]) -> list[Finding]:
         note += "they seem to be in different units"
         if not outside and ours < widest:
             note += ", or the synthetic images show next to no contrast"
-    return [*found, _said(finding, int(other), 1, "", note)]
+    return [*found, counted_against(finding, int(other), 1, "", note)]
 
 
 def _quartiles(stack: Images) -> tuple[float, float]:
@@ -430,7 +354,7 @@ def quantiser_findings(label: str, images: Mapping[str, Images]) -> list[Finding
     names = ("whole numbers and fractions", "step between stored values")
     table = quantiser_table(images).set_index("set")
     real = [name for name in table.index if name != SYNTHETIC]
-    finding = [_fact(name, label, images) for name in names]
+    finding = [fact(name, label, images) for name in names]
     if len(table) < 2 or not real:
         return [f(note="there are no two sets with values to compare") for f in finding]
     reference = real[0]
@@ -439,7 +363,7 @@ def quantiser_findings(label: str, images: Mapping[str, Images]) -> list[Finding
     word = {True: "whole numbers", False: "fractions"}
     note = f"{reference} stores {word[bool(table.loc[reference, 'whole'])]}, {', '.join(kinds)} the other: bring all "
     note += "sets to one type and step before they are compared"
-    found = [_said(finding[0], len(kinds), len(others), "", note)]
+    found = [counted_against(finding[0], len(kinds), len(others), "", note)]
     steps = table["usual_step"].astype(float)
     if steps.isna().any():
         flat = ", ".join(str(name) for name in steps.index[steps.isna()])

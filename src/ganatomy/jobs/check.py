@@ -29,7 +29,7 @@ from ganatomy.jobs.drawings import SYNTHETIC, Shown, drawn
 from ganatomy.jobs.groups import group_columns, groups_of
 from ganatomy.jobs.kept import KEPT, paths, with_paths, write_kept
 from ganatomy.jobs.measures import Measures, measure
-from ganatomy.jobs.seen import Seen, classifier, embedded, images_of, rows_of, vectors
+from ganatomy.jobs.seen import Seen, classifier, embedded, fitting, images_of, rows_of, vectors
 from ganatomy.jobs.sets import Sets, gather, own
 from ganatomy.utility.classifiers import Network, probabilities
 
@@ -94,9 +94,13 @@ def run(settings: Check) -> Path:
         if embed is not None:
             embed(values[:1])
 
+    def counts(sizes: dict[str, int]) -> None:
+        if brought is not None:
+            fitting(brought, sizes)
+
     if settings.run:
         own(settings.run, "check RUN")
-    folder = settings.run or gather(settings.sets, settings.overwrite, suits)
+    folder = settings.run or gather(settings.sets, settings.overwrite, suits, counts)
     inputs = {"manifest": finished(folder, "data") / "manifest.csv"}
     if settings.run:
         inputs["weights"] = finished(folder, "train") / "generator.safetensors"

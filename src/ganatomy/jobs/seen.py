@@ -102,13 +102,8 @@ def images_of(
         for name, stack in values.items():
             spaces[name]["embedding"] = embed(stack)
     if brought is not None:
-        for name, cohort in sets.items():
-            if name not in brought or brought[name].shape[:1] != (len(cohort),):
-                have = f"{len(brought[name])} rows" if name in brought else "nothing"
-                raise InputError(
-                    f"the embedding has {have} for the {len(cohort)} images of the set '{name}'; it needs a tensor of "
-                    "that name, (images, numbers), in the order of the set's manifest"
-                )
+        fitting(brought, {name: len(cohort) for name, cohort in sets.items()})
+        for name in sets:
             spaces[name]["embedding"] = brought[name]
     scores = own_scores(folder, sets, values, intensity) if trained else None
     return Seen(sets, found, spaces, values, intensity, symmetry, scores)
@@ -158,6 +153,17 @@ def vectors(file: Path) -> dict[str, np.ndarray]:
         if value.ndim != 2 or not np.isfinite(value).all():
             raise InputError(f"the tensor '{name}' of {file.name} is not (images, numbers) without NaN; write it anew")
     return found
+
+
+def fitting(brought: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> None:
+    """InputError where vectors that were brought are not one for each image of a set. sizes: images by set"""
+    for name, size in sizes.items():
+        if name not in brought or len(brought[name]) != size:
+            have = f"{len(brought[name])} rows" if name in brought else "nothing"
+            raise InputError(
+                f"the embedding has {have} for the {size} images of the set '{name}'; it needs a tensor of that name, "
+                "(images, numbers), in the order of the set's manifest"
+            )
 
 
 def embedded(values: np.ndarray, *, embed: Embed, file: Path) -> np.ndarray:

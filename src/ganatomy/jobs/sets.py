@@ -44,9 +44,15 @@ class Sets(Settings):
         return bool(self.train or self.holdout or self.synthetic or self.reference)
 
 
-def gather(sets: Sets, overwrite: bool = False, suits: Callable[[np.ndarray], object] = lambda _: None) -> Path:
+def gather(
+    sets: Sets,
+    overwrite: bool = False,
+    suits: Callable[[np.ndarray], object] = lambda _: None,
+    counts: Callable[[dict[str, int]], object] = lambda _: None,
+) -> Path:
     """Write OUT/data and OUT/synthetic; returns OUT.
 
+    counts: the same of the number of images of each set
     suits: raises InputError where training images (n, C, H, W) cannot be compared; then nothing is written
     InputError in one sentence: a set is missing, a class is in one set alone, images differ in size, channels or type,
     tables in columns.
@@ -55,6 +61,7 @@ def gather(sets: Sets, overwrite: bool = False, suits: Callable[[np.ndarray], ob
     found, features = _read(sources, sets.read)
     _enough(found)
     _same_classes(found)
+    counts({role: len(cohort) for role, cohort in found.items()})
     for source in sources.values():
         apart(out, source)
     settings = record(sets)
