@@ -77,3 +77,18 @@ def test_a_finding_without_a_note_still_gives_a_reason():
     for gain, harm in ((PASS, PASS), (FAIL, PASS), (FAIL, FAIL)):
         found = decide([copying, finding("utility", "gain", gain, note=""), finding("utility", "harm", harm, note="")])
         assert found.sentence.endswith((": gain.", ": harm."))
+
+
+def test_equal_images_forbid_whatever_gate_found_them() -> None:
+
+    copies = Finding("hygiene", "equal images, train and synthetic", "", 0.1, state=FAIL, note="4 of 40 are equal")
+    assert decide([copies]).word == DO_NOT_USE
+    spacing = Finding("hygiene", "spacing", "", 1.0, state=FAIL, note="another spacing")
+    assert decide([spacing]).word != DO_NOT_USE
+
+
+def test_what_was_only_tried_on_real_images_is_no_limit_of_the_set() -> None:
+
+    tried = Finding("augmentation", "changed features", "smoothing", 0.5, state=FAIL, note="17 of 36")
+    used = Finding("invariance", "changed features", "shift", 0.5, state=FAIL, note="17 of 36")
+    assert decide([tried, used]).limits == ("changed features (shift)",)

@@ -1,5 +1,7 @@
 """Tables of check as a page needs them: text stays text, what is no number is left out."""
 
+from pathlib import Path
+
 import pytest
 
 from ganatomy.core.run import write_text
@@ -28,3 +30,12 @@ def test_plain_rows_have_none_where_there_is_no_number(tmp_path):
     assert tables.plain(tables.drawn("separation", path)) == [
         {"class": "a", "feature": "f", "importance": 0.5, "auc": None}
     ]
+
+
+def test_suspects_of_two_classes_may_have_one_name(tmp_path: Path) -> None:
+    file = tmp_path / "suspects.csv"
+    head = "class,path,nearest,nearest_patient,compared_by,distance,ratio\n"
+    rows = [f"{label},/far/{label}/000.png,/far/t/{label}/0.png,p,{by},0,0\n" for label in "ab" for by in ("x", "y")]
+    file.write_text(head + "".join(rows))
+    found = tables.suspects(file, lambda path: Path(path).name)
+    assert set(found["path"]) == {"000.png"} and found["image"].tolist() == [0, 0, 1, 1]
